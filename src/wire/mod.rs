@@ -1,0 +1,3 @@
+//! Octets to values and back, without any I/O: the one place where what the network sent is taken apart.
+
+pub mod octets;
