@@ -1,3 +1,4 @@
 //! Octets to values and back, without any I/O: the one place where what the network sent is taken apart.
 
 pub mod octets;
+pub mod time;
