@@ -1,4 +1,5 @@
 //! Octets to values and back, without any I/O: the one place where what the network sent is taken apart.
 
+pub mod glob;
 pub mod octets;
 pub mod time;
