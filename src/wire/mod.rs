@@ -3,4 +3,5 @@
 pub mod ascii;
 pub mod glob;
 pub mod octets;
+pub mod telnet;
 pub mod time;
