@@ -3,5 +3,6 @@
 pub mod ascii;
 pub mod glob;
 pub mod octets;
+pub mod printable;
 pub mod telnet;
 pub mod time;
