@@ -1,5 +1,6 @@
 //! Octets to values and back, without any I/O: the one place where what the network sent is taken apart.
 
+pub mod address;
 pub mod ascii;
 pub mod glob;
 pub mod octets;
