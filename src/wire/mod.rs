@@ -3,6 +3,7 @@
 pub mod address;
 pub mod ascii;
 pub mod glob;
+pub mod listing;
 pub mod octets;
 pub mod printable;
 pub mod telnet;
