@@ -113,8 +113,10 @@ pub enum LogTarget {
 pub enum Lifetime {
     /// Until a signal, in the foreground.
     Foreground,
-    /// Until a signal, detached from the terminal.
+    /// Until a signal, detached from the terminal: this process starts itself again as the one that serves.
     Daemon,
+    /// Until a signal, as the process that `Daemon` started.
+    Detached,
     /// For the one client on standard input.
     Inetd,
 }

@@ -26,5 +26,6 @@
 //!
 //! What holds everywhere, and the test that holds it, is listed in `README.md` under "Guarantees".
 
+pub mod cli;
 pub mod config;
 pub mod wire;
