@@ -26,6 +26,7 @@
 //!
 //! What holds everywhere, and the test that holds it, is listed in `README.md` under "Guarantees".
 
+pub mod accounts;
 pub mod cli;
 pub mod config;
 pub mod daemon;
