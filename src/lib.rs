@@ -14,11 +14,11 @@
 //! 1 cli          argh flags to a Config; the only file that knows a flag's name
 //! 1 control      the control connection: one line in, one reply out, both bounded
 //! 1 data         data connections: listen, connect, and which peer is let in (RFC 2577 3, 8)
+//! 1 logging      simplelog set-up, and where its lines go
 //! 1 pool         seats, given back on drop; the stack of a session, with its measured reason
 //! 1 tree         the served tree (RFC 959's NVFS): every filesystem call, beneath one directory
 //! 0 config       settings as plain data, already valid
 //! 0 daemon       detaching from the terminal, and the pid file
-//! 0 logging      simplelog set-up, and where its lines go
 //! 0 sandbox      chroot, groups, gid, uid, no_new_privs, capabilities, check
 //! 0 signals      a thread that waits for signals
 //! 0 wire         octets <-> values, no I/O
@@ -30,4 +30,5 @@ pub mod accounts;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod logging;
 pub mod wire;
