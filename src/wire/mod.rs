@@ -2,9 +2,12 @@
 
 pub mod address;
 pub mod ascii;
+pub mod command;
 pub mod glob;
 pub mod listing;
 pub mod octets;
+pub mod pathname;
 pub mod printable;
+pub mod reply;
 pub mod telnet;
 pub mod time;

@@ -13,7 +13,11 @@ pub struct Cursor<'m> {
 impl<'m> Cursor<'m> {
     /// An empty cursor over `room`.
     pub fn new(room: &'m mut [u8]) -> Self {
-        Self { room, len: 0, full: false }
+        Self {
+            room,
+            len: 0,
+            full: false,
+        }
     }
 
     /// What has been written.
@@ -96,7 +100,11 @@ impl<'m> Cursor<'m> {
         let mut count = 0usize;
         for place in digits.iter_mut().rev() {
             let digit = u8::try_from(value % base).unwrap_or(0);
-            *place = if digit < 10 { b'0' + digit } else { b'a' + (digit - 10) };
+            *place = if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' + (digit - 10)
+            };
             count += 1;
             value /= base;
             if value == 0 {
@@ -139,12 +147,20 @@ pub struct TooLong;
 impl<'m> Octets<'m> {
     /// An empty string; it may grow to the length of `long`.
     pub fn new(long: &'m mut [u8]) -> Self {
-        Self { short: [0; SHORT], len: 0, long }
+        Self {
+            short: [0; SHORT],
+            len: 0,
+            long,
+        }
     }
 
     /// The string.
     pub fn get(&self) -> &[u8] {
-        let store: &[u8] = if self.len > SHORT { self.long } else { &self.short };
+        let store: &[u8] = if self.len > SHORT {
+            self.long
+        } else {
+            &self.short
+        };
         store.get(..self.len).unwrap_or_default()
     }
 
@@ -188,16 +204,25 @@ impl<'m> Octets<'m> {
     pub fn push(&mut self, octets: &[u8]) -> Result<(), TooLong> {
         let end = self.len.checked_add(octets.len()).ok_or(TooLong)?;
         if end <= SHORT {
-            self.short.get_mut(self.len..end).ok_or(TooLong)?.copy_from_slice(octets);
+            self.short
+                .get_mut(self.len..end)
+                .ok_or(TooLong)?
+                .copy_from_slice(octets);
         } else {
             if end > self.long.len() {
                 return Err(TooLong);
             }
             if self.len <= SHORT {
                 let kept = self.short.get(..self.len).unwrap_or_default();
-                self.long.get_mut(..self.len).ok_or(TooLong)?.copy_from_slice(kept);
+                self.long
+                    .get_mut(..self.len)
+                    .ok_or(TooLong)?
+                    .copy_from_slice(kept);
             }
-            self.long.get_mut(self.len..end).ok_or(TooLong)?.copy_from_slice(octets);
+            self.long
+                .get_mut(self.len..end)
+                .ok_or(TooLong)?
+                .copy_from_slice(octets);
         }
         self.len = end;
         Ok(())
