@@ -1,0 +1,478 @@
+//! Seats: how many clients are served at once, the threads that serve them and the memory that each may use.
+//!
+//! Everything is counted beforehand, so the worst case can be told at start.  A thread whose client has left waits for
+//! the next one; a few that wait too long go home.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::sandbox::Confined;
+use crate::wire::pathname::PATH_MAX;
+
+/// The stack of a session's thread, in octets.  Reserved, not used: the deepest verb touches about 20 KiB in a release
+/// build and 60 KiB in a debug build (`tests/limits.rs` drives every verb on it).
+pub const STACK: usize = 128 * 1024;
+
+/// The longest command line, in octets, with its line end: a pathname, a verb and a little more.
+pub const LINE_MAX: usize = PATH_MAX + 64;
+
+/// The longest reply, in octets: a pathname in which every octet is doubled, and a text around it.
+pub const REPLY_MAX: usize = 2 * PATH_MAX + 512;
+
+/// What moves between file and network at once, in octets.
+pub const BLOCK: usize = 64 * 1024;
+
+/// What one getdents64(2) may bring, in octets.
+pub const ENTRIES: usize = 16 * 1024;
+
+/// The pathnames that a session may hold.
+pub const PATHNAMES: usize = 3;
+
+const ROOM: usize = LINE_MAX + REPLY_MAX + PATHNAMES * PATH_MAX;
+
+/// How long a thread waits for the next client before it goes home.
+const REST: Duration = Duration::from_secs(30);
+
+/// How many threads wait for a client however long none comes.
+const ALWAYS_WAITING: usize = 1;
+
+/// How long running transfers may go on once the server was told to stop.
+pub const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// The memory of one session.  It lies in one piece that was reserved at start, of which the kernel gives nothing before
+/// it is touched; short pathnames and lines never touch it.
+#[derive(Debug)]
+pub struct Room {
+    /// For a long command line.
+    pub line: &'static mut [u8],
+    /// For a long reply.
+    pub reply: &'static mut [u8],
+    /// For long pathnames.
+    pub pathnames: [&'static mut [u8]; PATHNAMES],
+}
+
+/// The memory of one transfer or listing; lent while it runs, so that an idle session holds none.
+#[derive(Debug)]
+pub struct Desk {
+    /// Octets on their way.
+    pub block: &'static mut [u8],
+    /// Directory entries as the kernel writes them.
+    pub entries: &'static mut [MaybeUninit<u8>],
+}
+
+/// What a seat's session is doing, for SIGUSR1.
+#[derive(Debug, Clone, Copy)]
+pub struct Doing {
+    /// Who: the user's name, cut to what fits, and its length.
+    pub user: ([u8; 32], usize),
+    /// The verb at work, or what is waited for.
+    pub verb: &'static str,
+    /// Octets that the present transfer has moved.
+    pub octets: u64,
+    /// Since when.
+    pub since: Instant,
+}
+
+struct Sitting {
+    peer: IpAddr,
+    number: u64,
+    address: SocketAddr,
+    control: Arc<TcpStream>,
+    doing: Arc<Mutex<Doing>>,
+}
+
+/// A client that has found a seat.
+#[derive(Debug)]
+pub struct Guest {
+    /// The place; given back on drop.
+    pub seat: Seat,
+    /// The control connection.
+    pub control: Arc<TcpStream>,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The session's memory.
+    pub room: Lent<Room>,
+}
+
+struct State {
+    sitting: Vec<Option<Sitting>>,
+    waiting: VecDeque<Guest>,
+    rooms: Vec<Room>,
+    desks: Vec<Desk>,
+    threads: usize,
+    resting: usize,
+    number: u64,
+    stop_by: Option<Instant>,
+}
+
+/// The seats of the house.
+pub struct Pool {
+    state: Mutex<State>,
+    guest_came: Condvar,
+    guest_left: Condvar,
+    per_address: usize,
+}
+
+/// Why a client gets no seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoSeat {
+    /// All are taken.
+    Full,
+    /// This address has its share of them.
+    FullForAddress,
+    /// The server is stopping.
+    Stopping,
+}
+
+impl std::fmt::Display for NoSeat {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Full => "all seats are taken; --max-clients gives more",
+            Self::FullForAddress => {
+                "its address has its share of the seats; --max-per-ip gives more"
+            }
+            Self::Stopping => "the server is stopping",
+        })
+    }
+}
+
+/// Memory that the sessions of `seats` clients use at most, in octets.
+pub fn bound(seats: usize) -> usize {
+    seats.saturating_mul(STACK + ROOM + BLOCK + ENTRIES)
+}
+
+impl Pool {
+    /// Reserves the memory of `seats` sessions, of which one address may have `per_address`.
+    pub fn new(seats: usize, per_address: usize, _: &Confined) -> Arc<Self> {
+        Arc::new(Self::unconfined(seats, per_address))
+    }
+
+    /// The same without proof of confinement, for tests beside the code.
+    pub(crate) fn unconfined(seats: usize, per_address: usize) -> Self {
+        // Zeroed memory in one piece is only reserved; the kernel fills in pages as they are touched.
+        let all: &'static mut [u8] =
+            Box::leak(vec![0; seats.saturating_mul(ROOM + BLOCK)].into_boxed_slice());
+        let (rooms, blocks) = all.split_at_mut(seats.saturating_mul(ROOM));
+        let entries: &'static mut [MaybeUninit<u8>] =
+            Box::leak(Box::new_uninit_slice(seats.saturating_mul(ENTRIES)));
+        let desks = blocks
+            .chunks_exact_mut(BLOCK)
+            .zip(entries.chunks_exact_mut(ENTRIES));
+        let state = State {
+            sitting: (0..seats).map(|_| None).collect(),
+            waiting: VecDeque::with_capacity(seats),
+            rooms: rooms.chunks_exact_mut(ROOM).filter_map(Room::new).collect(),
+            desks: desks
+                .map(|(block, entries)| Desk { block, entries })
+                .collect(),
+            threads: 0,
+            resting: 0,
+            number: 0,
+            stop_by: None,
+        };
+        Self {
+            state: Mutex::new(state),
+            guest_came: Condvar::new(),
+            guest_left: Condvar::new(),
+            per_address,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held cannot leave the lists half changed: each change is one call.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds a seat for a client.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn seat(
+        self: &Arc<Self>,
+        control: TcpStream,
+        peer: SocketAddr,
+    ) -> Result<Guest, (NoSeat, TcpStream)> {
+        let mut state = self.state();
+        if state.stop_by.is_some() {
+            return Err((NoSeat::Stopping, control));
+        }
+        let taken = state
+            .sitting
+            .iter()
+            .flatten()
+            .filter(|sitting| sitting.peer == peer.ip())
+            .count();
+        if taken >= self.per_address {
+            return Err((NoSeat::FullForAddress, control));
+        }
+        let Some(index) = state.sitting.iter().position(Option::is_none) else {
+            return Err((NoSeat::Full, control));
+        };
+        state.number += 1;
+        let number = state.number;
+        let control = Arc::new(control);
+        let doing = Arc::new(Mutex::new(Doing {
+            user: ([0; 32], 0),
+            verb: "arriving",
+            octets: 0,
+            since: Instant::now(),
+        }));
+        let sitting = Sitting {
+            peer: peer.ip(),
+            number,
+            address: peer,
+            control: control.clone(),
+            doing: doing.clone(),
+        };
+        if let Some(place) = state.sitting.get_mut(index) {
+            *place = Some(sitting);
+        }
+        let room = state.rooms.pop();
+        drop(state);
+        let room = Lent {
+            pool: self.clone(),
+            thing: room,
+        };
+        Ok(Guest {
+            seat: Seat {
+                pool: self.clone(),
+                index,
+                number,
+                doing,
+            },
+            control,
+            peer,
+            room,
+        })
+    }
+
+    /// Hands a guest to a thread that rests, or to a new one that runs `serve`.
+    ///
+    /// # Errors
+    /// If the system gives no further thread; the guest is handed back.
+    #[allow(
+        clippy::result_large_err,
+        reason = "where memory is short, an error must not need a box"
+    )]
+    pub fn serve<F>(
+        self: &Arc<Self>,
+        guest: Guest,
+        serve: &Arc<F>,
+    ) -> Result<(), (io::Error, Guest)>
+    where
+        F: Fn(Guest) + Send + Sync + 'static,
+    {
+        let mut state = self.state();
+        state.waiting.push_back(guest);
+        if state.resting >= state.waiting.len() {
+            drop(state);
+            self.guest_came.notify_one();
+            return Ok(());
+        }
+        state.threads += 1;
+        drop(state);
+        let (pool, serve) = (self.clone(), serve.clone());
+        let started = thread::Builder::new()
+            .stack_size(STACK)
+            .spawn(move || pool.work(&*serve));
+        match started {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let mut state = self.state();
+                state.threads -= 1;
+                // Unless a thread has come free in the meantime and taken the guest.
+                match state.waiting.pop_back() {
+                    Some(guest) => Err((error, guest)),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// A thread's life: guest after guest.
+    fn work(&self, serve: &dyn Fn(Guest)) {
+        while let Some(guest) = self.next_guest() {
+            serve(guest);
+        }
+        self.state().threads -= 1;
+    }
+
+    fn next_guest(&self) -> Option<Guest> {
+        let mut state = self.state();
+        let mut rested = false;
+        loop {
+            if let Some(guest) = state.waiting.pop_front() {
+                return Some(guest);
+            }
+            if rested && state.resting >= ALWAYS_WAITING || state.stop_by.is_some() {
+                return None;
+            }
+            state.resting += 1;
+            let (guard, timeout) = self
+                .guest_came
+                .wait_timeout(state, REST)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            state.resting -= 1;
+            rested = timeout.timed_out();
+        }
+    }
+
+    /// Tells every session to stop: those that wait for a command at once, running transfers after [`LAST_WORDS`].
+    pub fn stop(&self) {
+        let mut state = self.state();
+        state.stop_by = Some(Instant::now() + LAST_WORDS);
+        for sitting in state.sitting.iter().flatten() {
+            // Whoever waits for a command wakes up and sees that the house closes.
+            let _ = sitting.control.shutdown(Shutdown::Read);
+        }
+        self.guest_came.notify_all();
+    }
+
+    /// Waits until every seat is free, at most until shortly after the last words.
+    ///
+    /// Returns how many sessions were left.
+    pub fn wait_until_empty(&self) -> usize {
+        let mut state = self.state();
+        let by = state.stop_by.unwrap_or_else(Instant::now) + Duration::from_millis(500);
+        loop {
+            let left = state.sitting.iter().flatten().count();
+            let now = Instant::now();
+            if left == 0 || now >= by {
+                return left;
+            }
+            let (guard, _) = self
+                .guest_left
+                .wait_timeout(state, by - now)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+        }
+    }
+
+    /// Calls `tell` for every session: its number, its client's address and what it does.
+    pub fn report(&self, mut tell: impl FnMut(u64, SocketAddr, Doing)) {
+        for sitting in self.state().sitting.iter().flatten() {
+            let doing = *sitting.doing.lock().unwrap_or_else(PoisonError::into_inner);
+            tell(sitting.number, sitting.address, doing);
+        }
+    }
+}
+
+impl Room {
+    fn new(all: &'static mut [u8]) -> Option<Self> {
+        let (line, all) = all.split_at_mut_checked(LINE_MAX)?;
+        let (reply, all) = all.split_at_mut_checked(REPLY_MAX)?;
+        let (first, all) = all.split_at_mut_checked(PATH_MAX)?;
+        let (second, third) = all.split_at_mut_checked(PATH_MAX)?;
+        Some(Self {
+            line,
+            reply,
+            pathnames: [first, second, third],
+        })
+    }
+}
+
+/// One client's place; giving it back is dropping it, also when the thread panics.
+pub struct Seat {
+    pool: Arc<Pool>,
+    index: usize,
+    number: u64,
+    doing: Arc<Mutex<Doing>>,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Seat {}", self.number)
+    }
+}
+
+impl Seat {
+    /// The session's number, counted from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// By when everything must have ended, if the server is stopping.
+    pub fn stop_by(&self) -> Option<Instant> {
+        self.pool.state().stop_by
+    }
+
+    /// Borrows the memory of a transfer.  There is one for each seat, so this fails for nobody.
+    pub fn desk(&self) -> Lent<Desk> {
+        let desk = self.pool.state().desks.pop();
+        Lent {
+            pool: self.pool.clone(),
+            thing: desk,
+        }
+    }
+
+    /// Notes what the session is doing.
+    pub fn now(&self, change: impl FnOnce(&mut Doing)) {
+        change(&mut self.doing.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.pool.state();
+        if let Some(place) = state.sitting.get_mut(self.index) {
+            *place = None;
+        }
+        drop(state);
+        self.pool.guest_left.notify_all();
+    }
+}
+
+/// Something that is kept on a shelf of the pool while nobody uses it.
+pub trait Shelved: Sized {
+    #[doc(hidden)]
+    #[allow(private_interfaces, reason = "only this file has shelves")]
+    fn shelf(state: &mut State) -> &mut Vec<Self>;
+}
+
+impl Shelved for Room {
+    #[allow(private_interfaces, reason = "only this file has shelves")]
+    fn shelf(state: &mut State) -> &mut Vec<Self> {
+        &mut state.rooms
+    }
+}
+
+impl Shelved for Desk {
+    #[allow(private_interfaces, reason = "only this file has shelves")]
+    fn shelf(state: &mut State) -> &mut Vec<Self> {
+        &mut state.desks
+    }
+}
+
+/// Memory on loan; giving it back is dropping it, also when the thread panics.
+pub struct Lent<T: Shelved> {
+    pool: Arc<Pool>,
+    thing: Option<T>,
+}
+
+impl<T: Shelved> Lent<T> {
+    /// The memory.
+    pub fn get(&mut self) -> Option<&mut T> {
+        self.thing.as_mut()
+    }
+}
+
+impl<T: Shelved> std::fmt::Debug for Lent<T> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Lent")
+    }
+}
+
+impl<T: Shelved> Drop for Lent<T> {
+    fn drop(&mut self) {
+        if let Some(thing) = self.thing.take() {
+            // The shelves were made long enough for all, so this does not allocate.
+            T::shelf(&mut self.pool.state()).push(thing);
+        }
+    }
+}
