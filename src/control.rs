@@ -1,0 +1,476 @@
+//! The control connection (RFC 959 4.1, RFC 854): one line in, one reply out, both bounded in size and in time.
+
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{self, MsgFlags, setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use crate::wire::address;
+use crate::wire::command::{self, Line, VerbName};
+use crate::wire::octets::Cursor;
+use crate::wire::reply::Reply;
+use crate::wire::telnet::Telnet;
+
+/// A command line longer than this moves to the session's room.
+const SHORT_LINE: usize = 512;
+
+/// A reply longer than this is put together in the session's room.
+const SHORT_REPLY: usize = 512;
+
+/// How long a connection without traffic is asked whether it still lives: before a NAT box forgets it.
+const KEEPALIVE_AFTER: u32 = 120;
+
+/// The client has sent its last octet.
+const LEFT: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
+
+/// Why the conversation is over.
+#[derive(Debug)]
+pub enum Lost {
+    /// The client closed the connection, or the server is stopping.
+    Closed,
+    /// It said nothing for too long.
+    TimedOut,
+    /// The connection broke.
+    Broken(io::Error),
+}
+
+impl From<Errno> for Lost {
+    fn from(errno: Errno) -> Self {
+        Self::Broken(errno.into())
+    }
+}
+
+/// What a client said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// One line; [`Control::text`] has it.
+    Line,
+    /// A line that was too long; it has been skipped to its end.
+    TooLong,
+}
+
+/// What is said in the middle of a transfer and cannot wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// ABOR.
+    Abort,
+    /// STAT without an argument.
+    Status,
+}
+
+/// The control connection of one session.
+#[derive(Debug)]
+pub struct Control<'m> {
+    stream: Arc<TcpStream>,
+    number: u64,
+    peer: SocketAddr,
+    short: [u8; SHORT_LINE],
+    long: &'m mut [u8],
+    reply: &'m mut [u8],
+    /// Octets that were read and not yet taken: from `start` to `end`, in `long` if `spilled`.
+    start: usize,
+    end: usize,
+    spilled: bool,
+    /// The line that was taken last.
+    line: (usize, usize),
+    /// The rest of an overlong line is being skipped.
+    skipping: bool,
+    /// The client has sent its last octet, or the server is stopping.
+    ended: bool,
+    telnet: Telnet,
+    /// What SO_RCVTIMEO is set to.
+    patience: Duration,
+}
+
+/// Settings that every control connection needs; a connection inherits them from the socket that accepted it (Linux).
+///
+/// TCP_NODELAY, since a reply is one write and must not wait; keepalive, since NAT boxes forget silent connections;
+/// urgent data in line, since ABOR comes that way (lftp, Python's ftplib); a limit on how long a reply waits for a
+/// client that does not read.
+///
+/// # Errors
+/// If the kernel refuses; only TCP_NODELAY and the limit matter.
+pub fn prepare(socket: BorrowedFd<'_>, unread: Duration) -> io::Result<()> {
+    setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+    setsockopt(&socket, sockopt::SendTimeout, &time_val(unread))?;
+    let _ = setsockopt(&socket, sockopt::OobInline, &true);
+    let _ = setsockopt(&socket, sockopt::KeepAlive, &true);
+    let _ = setsockopt(&socket, sockopt::TcpKeepIdle, &KEEPALIVE_AFTER);
+    Ok(())
+}
+
+fn time_val(duration: Duration) -> TimeVal {
+    TimeVal::microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// How long poll(2) may wait until `deadline`; rounded up, so that it never spins.
+pub fn until(deadline: Instant) -> PollTimeout {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let millis = left.as_millis().saturating_add(u128::from(!left.is_zero()));
+    PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+}
+
+impl<'m> Control<'m> {
+    /// Takes over a connection; `long` is for long lines, `reply` for long replies.
+    pub fn new(
+        stream: Arc<TcpStream>,
+        number: u64,
+        peer: SocketAddr,
+        long: &'m mut [u8],
+        reply: &'m mut [u8],
+    ) -> Self {
+        Self {
+            stream,
+            number,
+            peer,
+            short: [0; SHORT_LINE],
+            long,
+            reply,
+            start: 0,
+            end: 0,
+            spilled: false,
+            line: (0, 0),
+            skipping: false,
+            ended: false,
+            telnet: Telnet::default(),
+            patience: Duration::ZERO,
+        }
+    }
+
+    /// The session's number, which begins its log lines.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The client's address, an IPv4 one as such even where the socket is IPv6.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The server's address that the client has reached, in the same form.
+    ///
+    /// # Errors
+    /// If the connection has no address any more.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr().map(canonical)
+    }
+
+    fn buffer(&mut self) -> &mut [u8] {
+        if self.spilled {
+            self.long
+        } else {
+            &mut self.short
+        }
+    }
+
+    /// The line that was taken last, without its line end.
+    pub fn text(&self) -> &[u8] {
+        let buffer: &[u8] = if self.spilled { self.long } else { &self.short };
+        buffer.get(self.line.0..self.line.1).unwrap_or_default()
+    }
+
+    /// Waits for one line, which must be whole by `deadline`: a drip of octets does not extend it.
+    ///
+    /// # Errors
+    /// [`Lost`] if none comes.
+    pub fn line(&mut self, deadline: Instant) -> Result<Heard, Lost> {
+        loop {
+            if let Some(heard) = self.take_line() {
+                return Ok(heard);
+            }
+            if self.ended {
+                return Err(Lost::Closed);
+            }
+            self.make_space();
+            if self.read(deadline)? == 0 {
+                self.ended = true;
+            }
+        }
+    }
+
+    /// Takes the next whole line off the buffer.
+    fn take_line(&mut self) -> Option<Heard> {
+        let (start, end) = (self.start, self.end);
+        let pending = self.buffer().get(start..end)?;
+        let length = pending.iter().position(|octet| *octet == b'\n')?;
+        let mut line = pending.get(..length).unwrap_or_default();
+        while let [before @ .., b'\r'] = line {
+            line = before;
+        }
+        self.line = (start, start + line.len());
+        self.start = start + length + 1;
+        if self.skipping {
+            self.skipping = false;
+            return Some(Heard::TooLong);
+        }
+        Some(Heard::Line)
+    }
+
+    /// Makes room behind what is in the buffer: moves it to the front, then to the long buffer, then skips it.
+    fn make_space(&mut self) {
+        let (start, end) = (self.start, self.end);
+        if start == end {
+            (self.start, self.end, self.spilled) = (0, 0, false);
+            return;
+        }
+        if end < self.buffer().len() {
+            return;
+        }
+        if start > 0 {
+            self.buffer().copy_within(start..end, 0);
+            (self.start, self.end) = (0, end - start);
+        } else if !self.spilled && self.long.len() > SHORT_LINE {
+            if let Some(place) = self.long.get_mut(..SHORT_LINE) {
+                place.copy_from_slice(&self.short);
+            }
+            self.spilled = true;
+        } else {
+            self.skipping = true;
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Reads once, waiting until `deadline`; 0 at the end.
+    fn read(&mut self, deadline: Instant) -> Result<usize, Lost> {
+        loop {
+            self.wait(deadline)?;
+            match self.receive(MsgFlags::empty()) {
+                Err(Errno::EAGAIN) if Instant::now() >= deadline => return Err(Lost::TimedOut),
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+                Ok(count) => return Ok(count),
+            }
+        }
+    }
+
+    /// Sees to it that the next read ends at `deadline`.
+    ///
+    /// The socket's own time limit serves the usual case, a full idle time from now, at no cost; a shorter rest needs a
+    /// poll.
+    fn wait(&mut self, deadline: Instant) -> Result<(), Lost> {
+        const HAIR: Duration = Duration::from_millis(20);
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.abs_diff(self.patience) <= HAIR {
+            return Ok(());
+        }
+        if left > self.patience {
+            setsockopt(&*self.stream, sockopt::ReceiveTimeout, &time_val(left))?;
+            self.patience = left;
+            return Ok(());
+        }
+        if !self.rest(PollFlags::POLLIN, deadline)? {
+            return Err(Lost::TimedOut);
+        }
+        Ok(())
+    }
+
+    /// Waits until `events` happen; false if they do not until `deadline`.
+    fn rest(&self, events: PollFlags, deadline: Instant) -> Result<bool, Errno> {
+        loop {
+            let mut set = [PollFd::new(self.stream.as_fd(), events)];
+            match poll(&mut set, until(deadline)) {
+                Ok(0) if Instant::now() >= deadline => return Ok(false),
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(true),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// Waits until `until`, as one who has guessed wrong must; false if the client leaves before.
+    pub fn pause(&self, until: Instant) -> bool {
+        matches!(self.rest(LEFT, until), Ok(false))
+    }
+
+    /// Reads what fits behind the buffered octets, and answers Telnet's questions (RFC 854).
+    fn receive(&mut self, flags: MsgFlags) -> nix::Result<usize> {
+        let stream = self.stream.as_raw_fd();
+        let end = self.end;
+        let room = if self.spilled {
+            self.long.get_mut(end..)
+        } else {
+            self.short.get_mut(end..)
+        };
+        let room = room.unwrap_or_default();
+        let count = socket::recv(stream, room, flags)?;
+        let mut answer = [0; 96];
+        let mut answer = Cursor::new(&mut answer);
+        let kept = self
+            .telnet
+            .filter(room.get_mut(..count).unwrap_or_default(), &mut answer);
+        self.end = end + kept;
+        if !answer.is_empty() {
+            // Only what the socket takes at once: a client that asks without reading gets no answers.
+            let _ = socket::send(
+                stream,
+                answer.written(),
+                MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
+            );
+        }
+        Ok(count)
+    }
+
+    /// Sends one reply in one write.
+    ///
+    /// # Errors
+    /// [`Lost`] if the client does not read it in the time that [`prepare`] set.
+    pub fn send(&mut self, reply: &Reply<'_>) -> Result<(), Lost> {
+        let mut short = [0; SHORT_REPLY];
+        let mut out = Cursor::new(&mut short);
+        reply.write(&mut out);
+        if !out.is_full() {
+            return Self::send_octets(&self.stream, out.written());
+        }
+        let mut out = Cursor::new(self.reply);
+        reply.write(&mut out);
+        Self::send_octets(&self.stream, out.written())
+    }
+
+    /// Sends lines that are part of a long reply.
+    ///
+    /// # Errors
+    /// As [`Control::send`].
+    pub fn send_lines(&mut self, lines: &[u8]) -> Result<(), Lost> {
+        Self::send_octets(&self.stream, lines)
+    }
+
+    fn send_octets(stream: &TcpStream, mut octets: &[u8]) -> Result<(), Lost> {
+        while !octets.is_empty() {
+            match socket::send(stream.as_raw_fd(), octets, MsgFlags::MSG_NOSIGNAL) {
+                Ok(count) => octets = octets.get(count..).unwrap_or_default(),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Err(Lost::TimedOut),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the last reply and lets the client read it: without this the kernel would answer unread octets with a
+    /// reset, which may overtake the reply.
+    pub fn part(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.receive(MsgFlags::MSG_DONTWAIT);
+    }
+
+    /// Waits until something happens on `data`, or something that cannot wait is said here, or `deadline` passes.
+    ///
+    /// # Errors
+    /// [`Lost::TimedOut`] at the deadline; [`Lost::Broken`] if this connection breaks.
+    pub fn watch(
+        &mut self,
+        data: BorrowedFd<'_>,
+        events: PollFlags,
+        deadline: Instant,
+    ) -> Result<Option<Interruption>, Lost> {
+        loop {
+            // A full buffer holds no ABOR, or it would have been seen: nothing more is read until the transfer ends.
+            let listening = !self.ended && self.has_space();
+            let here = if listening {
+                PollFlags::POLLIN
+            } else {
+                PollFlags::empty()
+            };
+            let mut set = [
+                PollFd::new(data, events),
+                PollFd::new(self.stream.as_fd(), here),
+            ];
+            match poll(&mut set, until(deadline)) {
+                Ok(0) if Instant::now() >= deadline => return Err(Lost::TimedOut),
+                Ok(0) | Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(errno.into()),
+                Ok(_) => {}
+            }
+            let [on_data, on_control] = set.map(|one| one.revents().unwrap_or(PollFlags::empty()));
+            if on_control.intersects(PollFlags::POLLERR | PollFlags::POLLNVAL) {
+                return Err(Lost::Broken(io::ErrorKind::ConnectionReset.into()));
+            }
+            if listening && on_control.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) {
+                if let Some(interruption) = self.interruption()? {
+                    return Ok(Some(interruption));
+                }
+                if self.ended {
+                    return Ok(None);
+                }
+            } else if on_control.contains(PollFlags::POLLHUP) {
+                return Err(Lost::Closed);
+            }
+            if !on_data.is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether more can be read without losing what is buffered.
+    fn has_space(&self) -> bool {
+        !self.spilled || self.start > 0 || self.end < self.long.len()
+    }
+
+    /// Reads what has arrived, without waiting, and takes out a command that acts at once (RFC 959 4.1.3, ABOR).
+    ///
+    /// Everything else stays in the buffer and is answered after the transfer.
+    ///
+    /// # Errors
+    /// [`Lost::Broken`] if the connection breaks.
+    pub fn interruption(&mut self) -> Result<Option<Interruption>, Lost> {
+        if !self.ended && self.has_space() {
+            self.make_space();
+            match self.receive(MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => self.ended = true,
+                Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        let (start, end) = (self.start, self.end);
+        let pending = self.buffer().get(start..end).unwrap_or_default();
+        let mut at = 0;
+        let mut found = None;
+        for line in pending.split_inclusive(|octet| *octet == b'\n') {
+            if line.ends_with(b"\n")
+                && let Some(interruption) = acts_at_once(line)
+            {
+                found = Some((interruption, at, line.len()));
+                break;
+            }
+            at += line.len();
+        }
+        let Some((interruption, at, length)) = found else {
+            return Ok(None);
+        };
+        let start = start + at;
+        self.buffer().copy_within(start + length..end, start);
+        self.end = end - length;
+        Ok(Some(interruption))
+    }
+
+    /// Whether a whole line waits already, so that the next one costs no read.
+    pub fn has_line(&mut self) -> bool {
+        let (start, end) = (self.start, self.end);
+        self.buffer()
+            .get(start..end)
+            .is_some_and(|pending| pending.contains(&b'\n'))
+    }
+}
+
+fn acts_at_once(line: &[u8]) -> Option<Interruption> {
+    let trimmed = line.trim_ascii_end();
+    match command::split(trimmed) {
+        Line::Command(name, _) if name == VerbName::of("ABOR") => Some(Interruption::Abort),
+        Line::Command(name, b"") if name == VerbName::of("STAT") => Some(Interruption::Status),
+        _ => None,
+    }
+}
+
+/// An address with an IPv4 address as such, also where the socket is IPv6 (`::ffff:192.0.2.1`).
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address::canonical(address.ip()) {
+        IpAddr::V4(v4) => SocketAddr::new(IpAddr::V4(v4), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
