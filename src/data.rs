@@ -1,0 +1,279 @@
+//! Data connections: listening, connecting, and which peer is let in (RFC 959 3.2, RFC 2428, RFC 2577 3 and 8).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeInclusive;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::poll::PollFlags;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, connect, getsockopt, listen,
+    setsockopt, socket, sockopt,
+};
+
+use crate::control::{Control, Interruption, Lost, canonical};
+use crate::wire::address::{self, Network};
+
+/// Where the next data connection comes about; one PASV or PORT buys one connection.
+#[derive(Debug, Default)]
+pub enum Endpoint {
+    /// Nobody said.
+    #[default]
+    None,
+    /// The client connects to us.
+    Passive(TcpListener),
+    /// We connect to the client.
+    Active(SocketAddr),
+}
+
+/// Why no data connection came about.
+#[derive(Debug)]
+pub enum Failure {
+    /// Neither PASV nor PORT was said.
+    NoEndpoint,
+    /// Nobody came to this passive port in time.
+    NobodyCame(u16),
+    /// The client's address did not answer in time, or cannot be reached.
+    NotReached(SocketAddr, io::Error),
+    /// Nothing listens at the client's address.
+    Refused(SocketAddr),
+    /// The system gives no socket.
+    NoSocket(io::Error),
+    /// ABOR was said while the connection was waited for.
+    Aborted,
+    /// The control connection is gone.
+    Lost(Lost),
+}
+
+/// Listens at the address that the control connection came to, which is the one the client can reach (N6, N7).
+///
+/// # Errors
+/// `AddrInUse` if every port of the range is taken.
+pub fn passive(local: SocketAddr, ports: Option<&RangeInclusive<u16>>) -> io::Result<TcpListener> {
+    let Some(ports) = ports else {
+        return listener(local, 0);
+    };
+    let (low, high) = (u32::from(*ports.start()), u32::from(*ports.end()));
+    let count = high.saturating_sub(low) + 1;
+    // Neighbouring sessions start their search at different ports; no attacker is to be kept from guessing here, since
+    // the peer's address is checked.
+    let clock = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.subsec_nanos());
+    let start = (clock / 1024) % count;
+    let mut last = io::ErrorKind::AddrInUse.into();
+    for offset in 0..count {
+        let port = low + (start + offset) % count;
+        match listener(local, u16::try_from(port).unwrap_or_default()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+            result => return result,
+        }
+    }
+    Err(last)
+}
+
+fn listener(mut local: SocketAddr, port: u16) -> io::Result<TcpListener> {
+    local.set_port(port);
+    let socket = stream_socket(local)?;
+    if port != 0 {
+        // The last connection to this port may still be in TIME_WAIT.
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    }
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(local))?;
+    listen(&socket, Backlog::new(8)?)?;
+    Ok(TcpListener::from(socket))
+}
+
+fn stream_socket(near: SocketAddr) -> nix::Result<OwnedFd> {
+    let family = if near.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    socket(
+        family,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        None,
+    )
+}
+
+/// Brings the data connection about, by `deadline`.
+///
+/// `interrupted` is called for STAT; ABOR ends the wait.  The stream does not block.
+///
+/// # Errors
+/// Why there is none.
+pub fn open(
+    endpoint: Endpoint,
+    control: &mut Control<'_>,
+    from_20: bool,
+    deadline: Instant,
+    mut interrupted: impl FnMut(&mut Control<'_>) -> Result<(), Lost>,
+) -> Result<TcpStream, Failure> {
+    match endpoint {
+        Endpoint::None => Err(Failure::NoEndpoint),
+        Endpoint::Passive(listener) => accept(&listener, control, deadline, &mut interrupted),
+        Endpoint::Active(address) => reach(address, control, from_20, deadline, &mut interrupted),
+    }
+}
+
+type Interrupted<'a> = &'a mut dyn FnMut(&mut Control<'_>) -> Result<(), Lost>;
+
+fn accept(
+    listener: &TcpListener,
+    control: &mut Control<'_>,
+    deadline: Instant,
+    interrupted: Interrupted<'_>,
+) -> Result<TcpStream, Failure> {
+    loop {
+        match listener.accept() {
+            // Whoever else found the port is turned away, and the wait goes on (RFC 2577 3: port stealing).
+            Ok((stream, from)) if canonical(from).ip() == control.peer().ip() => {
+                stream.set_nonblocking(true).map_err(Failure::NoSocket)?;
+                return Ok(stream);
+            }
+            Ok((_, from)) => {
+                log::warn!(
+                    "[{}] {} a stranger, {from}, came to the passive port and was turned away",
+                    control.number(),
+                    control.peer()
+                );
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                match wait(
+                    control,
+                    listener.as_fd(),
+                    PollFlags::POLLIN,
+                    deadline,
+                    interrupted,
+                ) {
+                    Err(Failure::Lost(Lost::TimedOut)) => {
+                        let port = listener.local_addr().map_or(0, |local| local.port());
+                        return Err(Failure::NobodyCame(port));
+                    }
+                    result => result?,
+                }
+            }
+            // The client gave up between the two; the next one may be the right one.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+                ) => {}
+            Err(error) => return Err(Failure::NoSocket(error)),
+        }
+    }
+}
+
+fn reach(
+    address: SocketAddr,
+    control: &mut Control<'_>,
+    from_20: bool,
+    deadline: Instant,
+    interrupted: Interrupted<'_>,
+) -> Result<TcpStream, Failure> {
+    let local = control.local().map_err(Failure::NoSocket)?;
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => Failure::Refused(address),
+        _ => Failure::NotReached(address, error),
+    };
+    let mut port = if from_20 { 20 } else { 0 };
+    let socket = loop {
+        let socket = bound_socket(local, port).map_err(|errno| Failure::NoSocket(errno.into()))?;
+        match connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+            // A connection of ours from port 20 to that very port is not over yet: better another port than none.
+            Err(Errno::EADDRNOTAVAIL | Errno::EADDRINUSE) if port != 0 => {
+                log::warn!(
+                    "[{}] port 20 is still busy with {address}; another port serves",
+                    control.number()
+                );
+                port = 0;
+            }
+            Ok(()) => return Ok(TcpStream::from(socket)),
+            Err(Errno::EINPROGRESS) => break socket,
+            Err(errno) => return Err(failed(errno.into())),
+        }
+    };
+    match wait(
+        control,
+        socket.as_fd(),
+        PollFlags::POLLOUT,
+        deadline,
+        interrupted,
+    ) {
+        Err(Failure::Lost(Lost::TimedOut)) => {
+            return Err(Failure::NotReached(address, io::ErrorKind::TimedOut.into()));
+        }
+        result => result?,
+    }
+    match getsockopt(&socket, sockopt::SocketError) {
+        Ok(0) => Ok(TcpStream::from(socket)),
+        Ok(error) => Err(failed(io::Error::from_raw_os_error(error))),
+        Err(errno) => Err(Failure::NoSocket(errno.into())),
+    }
+}
+
+/// A socket that leaves from the address that the control connection came to (N17).
+fn bound_socket(mut local: SocketAddr, port: u16) -> nix::Result<OwnedFd> {
+    local.set_port(port);
+    let socket = stream_socket(local)?;
+    if port != 0 {
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    }
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(local))?;
+    Ok(socket)
+}
+
+/// Waits for `data`, answering what cannot wait.
+fn wait(
+    control: &mut Control<'_>,
+    data: std::os::fd::BorrowedFd<'_>,
+    events: PollFlags,
+    deadline: Instant,
+    interrupted: Interrupted<'_>,
+) -> Result<(), Failure> {
+    loop {
+        match control
+            .watch(data, events, deadline)
+            .map_err(Failure::Lost)?
+        {
+            None => return Ok(()),
+            Some(Interruption::Abort) => return Err(Failure::Aborted),
+            Some(Interruption::Status) => interrupted(control).map_err(Failure::Lost)?,
+        }
+    }
+}
+
+/// The networks that this box is directly connected to, as they are now.
+pub fn networks() -> Vec<Network> {
+    let ip = |address: Option<SockaddrStorage>| -> Option<IpAddr> {
+        let address = address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    let Ok(interfaces) = getifaddrs() else {
+        return Vec::new();
+    };
+    interfaces
+        .filter_map(|interface| {
+            let address = ip(interface.address)?;
+            let prefix = match ip(interface.netmask)? {
+                IpAddr::V4(mask) => mask.to_bits().leading_ones(),
+                IpAddr::V6(mask) => mask.to_bits().leading_ones(),
+            };
+            Some(Network {
+                address,
+                prefix: u8::try_from(prefix).unwrap_or(128),
+            })
+        })
+        .collect()
+}
+
+/// Whether a client is near: in a network that needs no public address to reach this box (N5).
+pub fn is_near(peer: IpAddr, networks: &[Network]) -> bool {
+    address::is_local_scope(peer) || networks.iter().any(|network| network.contains(peer))
+}
