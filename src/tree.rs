@@ -1,0 +1,518 @@
+//! The served tree (RFC 959's NVFS): every call to the file system, beneath one directory.
+//!
+//! The kernel resolves and confines.  Where the share is the root of the process, a pathname is used as it is.  Where an
+//! account has a directory of its own, or the process could not change its root, every look-up goes through openat2(2)
+//! with RESOLVE_IN_ROOT, beneath one descriptor.  Pathnames are resolved from the root at each use, so a directory that
+//! is moved away while a client stands in it gives nothing away.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{
+    Access, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat, Timespec,
+    Timestamps, UTIME_OMIT,
+};
+use rustix::io::{Errno, Result};
+
+use crate::sandbox::{Identity, Wall};
+use crate::wire::listing::{Entry, Kind, Perm};
+use crate::wire::pathname::{PATH_MAX, Pathname};
+
+/// One account's view of the share.
+#[derive(Debug)]
+pub struct Tree {
+    /// The directory that is this account's root; `None` where that is the root of the process.
+    root: Option<OwnedFd>,
+    identity: Arc<Identity>,
+}
+
+/// A file that is being written, held against other uploads until it is dropped.
+#[derive(Debug)]
+pub struct Upload {
+    file: Option<OwnedFd>,
+    beginning: Beginning,
+    is_empty: bool,
+}
+
+impl Upload {
+    /// Cuts or positions the file for its first octet; until then nothing of it is lost.
+    ///
+    /// # Errors
+    /// What the kernel says; `BADF` the second time.
+    pub fn begin(&mut self) -> Result<File> {
+        let file = self.file.take().ok_or(Errno::BADF)?;
+        match self.beginning {
+            Beginning::Replace if self.is_empty => {}
+            Beginning::Replace => rustix::fs::ftruncate(&file, 0)?,
+            Beginning::At(octet) => {
+                rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(octet))?;
+            }
+            Beginning::Append => {
+                rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))?;
+            }
+        }
+        Ok(File::from(file))
+    }
+}
+
+/// How an upload begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// STOR: whatever was there is replaced.
+    Replace,
+    /// STOR after REST: what lies before the octet is kept, what lies behind it is not cut off.
+    At(u64),
+    /// APPE.
+    Append,
+}
+
+const NEW_FILE: u32 = 0o666;
+const NEW_DIRECTORY: u32 = 0o777;
+
+/// What every open adds: nothing is inherited, no terminal is taken over, no FIFO blocks.
+const ALWAYS: OFlags = OFlags::CLOEXEC
+    .union(OFlags::NOCTTY)
+    .union(OFlags::NONBLOCK);
+
+impl Tree {
+    /// The whole share, behind the wall that the process has.
+    ///
+    /// # Errors
+    /// If the share cannot be opened.
+    pub fn share(wall: Wall, identity: &Arc<Identity>) -> Result<Self> {
+        let root = match wall {
+            Wall::Chroot | Wall::UserNamespace => None,
+            Wall::Openat2 => Some(rustix::fs::openat(
+                CWD,
+                c".",
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?),
+        };
+        Ok(Self {
+            root,
+            identity: identity.clone(),
+        })
+    }
+
+    /// A directory of this tree as a tree of its own.
+    ///
+    /// # Errors
+    /// `NOSYS` before Linux 5.6; whatever the kernel says of the directory.
+    pub fn below(&self, directory: &Pathname<'_>) -> Result<Self> {
+        let root = match &self.root {
+            None if directory.is_root() => None,
+            _ => Some(rustix::fs::openat2(
+                self.base(),
+                directory.below(),
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+                IN_ROOT,
+            )?),
+        };
+        Ok(Self {
+            root,
+            identity: self.identity.clone(),
+        })
+    }
+
+    fn base(&self) -> BorrowedFd<'_> {
+        self.root.as_ref().map_or(CWD, AsFd::as_fd)
+    }
+
+    /// Opens what `pathname` names, links followed, inside the tree.
+    fn open(&self, pathname: &Pathname<'_>, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+        self.open_below(pathname.below(), flags, mode)
+    }
+
+    fn open_below(&self, below: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+        match &self.root {
+            None => rustix::fs::openat(CWD, below, flags | OFlags::CLOEXEC, mode),
+            Some(root) => {
+                again(|| rustix::fs::openat2(root, below, flags | OFlags::CLOEXEC, mode, IN_ROOT))
+            }
+        }
+    }
+
+    /// Calls `act` with the directory that holds `pathname`'s last component, and that component.
+    fn in_parent<T>(
+        &self,
+        pathname: &Pathname<'_>,
+        act: impl FnOnce(BorrowedFd<'_>, &CStr) -> Result<T>,
+    ) -> Result<T> {
+        if pathname.is_root() {
+            return Err(Errno::BUSY);
+        }
+        if self.root.is_none() {
+            return act(CWD, pathname.below());
+        }
+        let mut room = [0; PATH_MAX];
+        let parent = pathname.parent_below();
+        let parent = if parent.is_empty() { b"." } else { parent };
+        room.get_mut(..parent.len())
+            .ok_or(Errno::NAMETOOLONG)?
+            .copy_from_slice(parent);
+        let parent = CStr::from_bytes_until_nul(&room).map_err(|_| Errno::NAMETOOLONG)?;
+        let parent = self.open_below(parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        act(parent.as_fd(), pathname.name_for_kernel())
+    }
+
+    /// What is known of a name; a link is followed.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn stat(&self, pathname: &Pathname<'_>) -> Result<Stat> {
+        if self.root.is_none() {
+            return rustix::fs::statat(CWD, pathname.below(), AtFlags::empty());
+        }
+        rustix::fs::fstat(self.open(pathname, OFlags::PATH, Mode::empty())?)
+    }
+
+    /// What is known of a name; a link is described itself.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn stat_link(&self, pathname: &Pathname<'_>) -> Result<Stat> {
+        if pathname.is_root() {
+            return self.stat(pathname);
+        }
+        self.in_parent(pathname, |parent, name| {
+            rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+        })
+    }
+
+    /// Opens a directory for listing.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn directory(&self, pathname: &Pathname<'_>) -> Result<Directory> {
+        let directory = self.open(
+            pathname,
+            OFlags::RDONLY | OFlags::DIRECTORY | ALWAYS,
+            Mode::empty(),
+        )?;
+        Ok(Directory(directory))
+    }
+
+    /// Opens a regular file for reading.
+    ///
+    /// # Errors
+    /// `ISDIR` if it is anything but a regular file; else what the kernel says.
+    pub fn read(&self, pathname: &Pathname<'_>) -> Result<(File, u64)> {
+        let file = self.open(pathname, OFlags::RDONLY | ALWAYS, Mode::empty())?;
+        let stat = rustix::fs::fstat(&file)?;
+        blocking_regular(&file, &stat)?;
+        Ok((File::from(file), size(&stat)))
+    }
+
+    /// Opens a regular file for writing, makes it if need be, and locks it before anything of it is lost.
+    ///
+    /// # Errors
+    /// `AGAIN` if another upload holds it; `ISDIR` if it is no regular file; else what the kernel says.
+    pub fn write(
+        &self,
+        pathname: &Pathname<'_>,
+        beginning: Beginning,
+        mask: u16,
+    ) -> Result<Upload> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | ALWAYS;
+        let file = match self.open(pathname, flags, mode(NEW_FILE, mask)) {
+            Err(Errno::NXIO) => return Err(Errno::ISDIR),
+            result => result?,
+        };
+        let stat = rustix::fs::fstat(&file)?;
+        blocking_regular(&file, &stat)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // A file system without locks: two uploads to one name are then the clients' own affair.
+            Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+        Ok(Upload {
+            file: Some(file),
+            beginning,
+            is_empty: stat.st_size == 0,
+        })
+    }
+
+    /// Makes a new file, and fails if the name is taken.
+    ///
+    /// # Errors
+    /// `EXIST` if it is; else what the kernel says.
+    pub fn write_new(&self, pathname: &Pathname<'_>, mask: u16) -> Result<Upload> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | ALWAYS;
+        let file = self.open(pathname, flags, mode(NEW_FILE, mask))?;
+        // Nobody else can have it open for upload and locked before us for longer than a look.
+        let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        Ok(Upload {
+            file: Some(file),
+            beginning: Beginning::Replace,
+            is_empty: true,
+        })
+    }
+
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn make_directory(&self, pathname: &Pathname<'_>, mask: u16) -> Result<()> {
+        self.in_parent(pathname, |parent, name| {
+            rustix::fs::mkdirat(parent, name, mode(NEW_DIRECTORY, mask))
+        })
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn remove_directory(&self, pathname: &Pathname<'_>) -> Result<()> {
+        self.in_parent(pathname, |parent, name| {
+            rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+        })
+    }
+
+    /// Removes anything but a directory.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn remove_file(&self, pathname: &Pathname<'_>) -> Result<()> {
+        self.in_parent(pathname, |parent, name| {
+            rustix::fs::unlinkat(parent, name, AtFlags::empty())
+        })
+    }
+
+    /// Renames; a file of the new name is replaced, a directory never.
+    ///
+    /// # Errors
+    /// `EXIST` if the new name is a directory's; else what the kernel says.
+    pub fn rename(&self, from: &Pathname<'_>, to: &Pathname<'_>) -> Result<()> {
+        if let Ok(stat) = self.stat_link(to)
+            && FileType::from_raw_mode(stat.st_mode).is_dir()
+            && from.octets() != to.octets()
+        {
+            return Err(Errno::EXIST);
+        }
+        self.in_parent(from, |from_parent, from_name| {
+            self.in_parent(to, |to_parent, to_name| {
+                rustix::fs::renameat(from_parent, from_name, to_parent, to_name)
+            })
+        })
+    }
+
+    /// Sets the permission bits of a file or directory.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn change_mode(&self, pathname: &Pathname<'_>, bits: u32) -> Result<()> {
+        rustix::fs::fchmod(self.reading(pathname)?, Mode::from_raw_mode(bits & 0o777))
+    }
+
+    /// Sets the modification time of a file or directory, in seconds and nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn change_time(
+        &self,
+        pathname: &Pathname<'_>,
+        seconds: i64,
+        nanoseconds: u32,
+    ) -> Result<()> {
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec: seconds,
+                tv_nsec: nanoseconds.into(),
+            },
+        };
+        rustix::fs::futimens(self.reading(pathname)?, &times)
+    }
+
+    /// A descriptor for changing what is known of a file; an O_PATH one would not do.
+    fn reading(&self, pathname: &Pathname<'_>) -> Result<OwnedFd> {
+        self.open(pathname, OFlags::RDONLY | ALWAYS, Mode::empty())
+            .or_else(|_| self.open(pathname, OFlags::WRONLY | ALWAYS, Mode::empty()))
+    }
+
+    /// Octets that this user may still write to the file system that holds `pathname`.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn space(&self, pathname: &Pathname<'_>) -> Result<u64> {
+        let place = self.open(pathname, OFlags::PATH, Mode::empty())?;
+        let space = rustix::fs::fstatvfs(place)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    /// What this user may do with an entry, as far as permission bits tell (RFC 3659 7.5.5).
+    ///
+    /// `parent_writable` says whether names may be changed in the directory that holds it.
+    pub fn perm(&self, entry: &Entry<'_>, may_write: bool, parent_writable: bool) -> Perm {
+        let allowed = |bit: u32| self.allowed(entry, bit);
+        let names = may_write && parent_writable;
+        let writes = may_write && allowed(0o2);
+        match entry.kind {
+            Kind::Directory => Perm {
+                create: writes && allowed(0o1),
+                delete: names,
+                enter: allowed(0o1),
+                rename: names,
+                list: allowed(0o4),
+                make: writes && allowed(0o1),
+                purge: writes && allowed(0o1),
+                ..Perm::default()
+            },
+            Kind::File => Perm {
+                append: writes,
+                delete: names,
+                rename: names,
+                read: allowed(0o4),
+                write: writes,
+                ..Perm::default()
+            },
+            _ => Perm {
+                delete: names,
+                rename: names,
+                ..Perm::default()
+            },
+        }
+    }
+
+    fn allowed(&self, entry: &Entry<'_>, bit: u32) -> bool {
+        let identity = &self.identity;
+        let shift = if entry.owner == identity.uid.as_raw() {
+            6
+        } else if entry.group == identity.gid.as_raw()
+            || identity
+                .groups
+                .iter()
+                .any(|group| group.as_raw() == entry.group)
+        {
+            3
+        } else {
+            0
+        };
+        (entry.mode >> shift) & bit != 0
+    }
+}
+
+const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+
+/// openat2(2) may say EAGAIN when a rename elsewhere raced with `..` in a link; a few more tries settle it.
+fn again<T>(mut open: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 0..16 {
+        match open() {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
+    }
+    open()
+}
+
+fn mode(bits: u32, mask: u16) -> Mode {
+    Mode::from_raw_mode(bits & !u32::from(mask))
+}
+
+/// Lets only regular files pass, and makes their descriptor block: it was opened so that a FIFO would not.
+fn blocking_regular(file: &OwnedFd, stat: &Stat) -> Result<()> {
+    if !FileType::from_raw_mode(stat.st_mode).is_file() {
+        return Err(Errno::ISDIR);
+    }
+    let flags = rustix::fs::fcntl_getfl(file)?;
+    rustix::fs::fcntl_setfl(file, flags.difference(OFlags::NONBLOCK))
+}
+
+/// The length of what a stat describes, in octets.
+pub fn size(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+/// Makes a listing entry of a stat.
+pub fn entry<'n>(name: &'n [u8], stat: &Stat) -> Entry<'n> {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Directory,
+        FileType::Symlink => Kind::Link,
+        FileType::Fifo => Kind::Other(b'p'),
+        FileType::Socket => Kind::Other(b's'),
+        FileType::CharacterDevice => Kind::Other(b'c'),
+        _ => Kind::Other(b'b'),
+    };
+    Entry {
+        name,
+        kind,
+        mode: stat.st_mode & 0o7777,
+        #[allow(clippy::useless_conversion, reason = "it has 32 bits on some targets")]
+        links: u64::from(stat.st_nlink),
+        owner: stat.st_uid,
+        group: stat.st_gid,
+        size: size(stat),
+        modified: stat.st_mtime,
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        target: None,
+    }
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Directory(OwnedFd);
+
+impl Directory {
+    /// What is known of a name in this directory; a link is described itself.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn stat(&self, name: &CStr) -> Result<Stat> {
+        rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// Where a link in this directory points, in `room`.
+    pub fn link_target<'r>(
+        &self,
+        name: &CStr,
+        room: &'r mut [MaybeUninit<u8>],
+    ) -> Option<&'r [u8]> {
+        let (target, _) = rustix::fs::readlinkat_raw(&self.0, name, room).ok()?;
+        Some(target)
+    }
+
+    /// Whether names may be made and removed in it.
+    pub fn is_writable(&self) -> bool {
+        rustix::fs::accessat(
+            &self.0,
+            c".",
+            Access::WRITE_OK | Access::EXEC_OK,
+            AtFlags::empty(),
+        )
+        .is_ok()
+    }
+
+    /// Calls `take` for each name but `.` and `..`, from `position` on, until it returns false.
+    ///
+    /// `take` gets the name and the position behind it; `room` is for what the kernel writes.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn names(
+        &self,
+        position: u64,
+        room: &mut [MaybeUninit<u8>],
+        mut take: impl FnMut(&CStr, u64) -> bool,
+    ) -> Result<()> {
+        rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Start(position))?;
+        let mut entries = rustix::fs::RawDir::new(&self.0, room);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." && !take(name, entry.next_entry_cookie()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
