@@ -1,0 +1,206 @@
+//! STOR, APPE and STOU: a file from the client (RFC 959 4.1.3).
+//!
+//! 226 is a promise: it comes after the last octet is in the file and the file is closed without error.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
+use nix::poll::PollFlags;
+use nix::unistd::{self, pipe2};
+
+use crate::transfer::flow::{End, Flow};
+use crate::tree::Upload;
+use crate::wire::ascii::FromNetwork;
+use crate::wire::octets::Cursor;
+use crate::wire::reply::{self, Reply};
+
+/// What the pipe between socket and file holds: more octets a call make up for the two calls.
+const PIPE: usize = 1024 * 1024;
+
+/// Takes the file in.
+///
+/// # Errors
+/// Why it ended early; 452 where the disk is full.
+pub fn store(
+    flow: &mut Flow<'_, '_>,
+    upload: &mut Upload,
+    ascii: bool,
+    block: &mut [u8],
+) -> Result<Reply<'static>, End> {
+    let file = upload
+        .begin()
+        .map_err(|errno| End::Refused(refused(Errno::from_raw(errno.raw_os_error()))))?;
+    if ascii {
+        take_ascii(flow, &file, block)?;
+    } else {
+        take_image(flow, &file, block)?;
+    }
+    // Some file systems tell only now that the disk is full (NFS).
+    unistd::close(file).map_err(|errno| End::Refused(refused(errno)))?;
+    Ok(reply::MOVED)
+}
+
+fn refused(errno: Errno) -> Reply<'static> {
+    match errno {
+        Errno::ENOSPC | Errno::EDQUOT => reply::NO_SPACE,
+        Errno::EFBIG => reply::TOO_LARGE,
+        _ => reply::WRITE_ERROR,
+    }
+}
+
+fn take_image(flow: &mut Flow<'_, '_>, file: &File, block: &mut [u8]) -> Result<(), End> {
+    let mut filled = 0;
+    while filled < block.len() {
+        let count = match flow.receive(block.get_mut(filled..).unwrap_or_default()) {
+            Ok(count) => count,
+            Err(end) => {
+                // What has come is kept, so that the client can go on from there (REST, APPE).
+                write_all(file, block.get(..filled).unwrap_or_default())?;
+                return Err(end);
+            }
+        };
+        if count == 0 {
+            return write_all(file, block.get(..filled).unwrap_or_default());
+        }
+        filled += count;
+    }
+    write_all(file, block)?;
+    // It is no small file: from here on a pipe in the kernel pays.
+    if let Ok(pipe) = Pipe::new()
+        && matches!(pipe.pour(flow, file, block)?, Poured::All)
+    {
+        return Ok(());
+    }
+    take_plain(flow, file, block)
+}
+
+fn take_plain(flow: &mut Flow<'_, '_>, file: &File, block: &mut [u8]) -> Result<(), End> {
+    loop {
+        let count = flow.receive(block)?;
+        if count == 0 {
+            return Ok(());
+        }
+        write_all(file, block.get(..count).unwrap_or_default())?;
+    }
+}
+
+fn take_ascii(flow: &mut Flow<'_, '_>, file: &File, block: &mut [u8]) -> Result<(), End> {
+    let (input, output) = block.split_at_mut(block.len() / 2 - 1);
+    let mut lines = FromNetwork::default();
+    loop {
+        let count = flow.receive(input)?;
+        let mut rest = input.get(..count).unwrap_or_default();
+        let mut out = Cursor::new(output);
+        while !rest.is_empty() {
+            let taken = lines.convert(rest, &mut out);
+            rest = rest.get(taken..).unwrap_or_default();
+            write_all(file, out.written())?;
+            out.truncate(0);
+        }
+        if count == 0 {
+            lines.finish(&mut out);
+            return write_all(file, out.written());
+        }
+    }
+}
+
+fn write_all(file: &File, mut octets: &[u8]) -> Result<(), End> {
+    while !octets.is_empty() {
+        match unistd::write(file, octets) {
+            Ok(0) => return Err(End::Refused(reply::WRITE_ERROR)),
+            Ok(count) => octets = octets.get(count..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(End::Refused(refused(errno))),
+        }
+    }
+    Ok(())
+}
+
+/// A pipe that octets pass through without ever entering this process.
+struct Pipe {
+    out: OwnedFd,
+    into: OwnedFd,
+    size: usize,
+}
+
+enum Poured {
+    All,
+    CannotSplice,
+}
+
+impl Pipe {
+    fn new() -> nix::Result<Self> {
+        let (out, into) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let wanted = i32::try_from(PIPE).unwrap_or(i32::MAX);
+        // A plain user may have used up its share of pipe memory: a small pipe serves, only slower.
+        let size = fcntl(&into, FcntlArg::F_SETPIPE_SZ(wanted))
+            .or_else(|_| fcntl(&into, FcntlArg::F_GETPIPE_SZ))?;
+        Ok(Self {
+            out,
+            into,
+            size: usize::try_from(size).unwrap_or(4096),
+        })
+    }
+
+    /// Moves the rest of the transfer through the pipe.
+    fn pour(&self, flow: &mut Flow<'_, '_>, file: &File, block: &mut [u8]) -> Result<Poured, End> {
+        loop {
+            let count = match Self::move_once(flow.stream().as_fd(), self.into.as_fd(), self.size) {
+                Ok(0) => return Ok(Poured::All),
+                Ok(count) => count,
+                Err(Errno::EAGAIN) => {
+                    flow.wait(PollFlags::POLLIN)?;
+                    continue;
+                }
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
+                    return Ok(Poured::CannotSplice);
+                }
+                Err(_) => return Err(End::Gone),
+            };
+            let mut left = count;
+            while left > 0 {
+                match Self::move_once(self.out.as_fd(), file.as_fd(), left) {
+                    Ok(0) => return Err(End::Refused(reply::WRITE_ERROR)),
+                    Ok(count) => left = left.saturating_sub(count),
+                    Err(Errno::EINTR) => {}
+                    Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
+                        self.empty(left, file, block)?;
+                        flow.moved(count)?;
+                        return Ok(Poured::CannotSplice);
+                    }
+                    Err(errno) => return Err(End::Refused(refused(errno))),
+                }
+            }
+            flow.moved(count)?;
+        }
+    }
+
+    fn move_once(from: BorrowedFd<'_>, to: BorrowedFd<'_>, count: usize) -> nix::Result<usize> {
+        splice(
+            from,
+            None,
+            to,
+            None,
+            count,
+            SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK,
+        )
+    }
+
+    /// Writes what is left in the pipe the plain way: this file system takes no splice.
+    fn empty(&self, mut left: usize, file: &File, block: &mut [u8]) -> Result<(), End> {
+        while left > 0 {
+            let count = match unistd::read(&self.out, block) {
+                Ok(0) => return Err(End::Refused(reply::WRITE_ERROR)),
+                Ok(count) => count,
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(End::Refused(refused(errno))),
+            };
+            write_all(file, block.get(..count).unwrap_or_default())?;
+            left = left.saturating_sub(count);
+        }
+        Ok(())
+    }
+}
