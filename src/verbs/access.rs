@@ -1,0 +1,143 @@
+//! USER PASS ACCT REIN QUIT (RFC 959 4.1.1), HOST (RFC 7151).
+
+use std::time::{Duration, Instant};
+
+use crate::accounts::Grant;
+use crate::config::Rights;
+use crate::session::{Account, Login, Session, UserName};
+use crate::tree::Tree;
+use crate::verbs::Answer::{Close, CloseAt, Say, SayAt};
+use crate::verbs::Outcome;
+use crate::wire::printable::Printable;
+use crate::wire::reply::{self, Reply};
+
+/// How many failed log-ins end a session.
+const FAILURES: u32 = 3;
+
+/// `USER <SP> name`: 331 for everybody, known or not.
+///
+/// It may come again at any time; the client is then a stranger until the password (.NET does that on a live session).
+pub fn user<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
+    session.user = UserName::new(argument);
+    session.login = Login::Named;
+    Ok(Say(reply::PASSWORD))
+}
+
+/// `PASS <SP> password`: 230, or 530 after a while; the third failure ends the session.
+pub fn pass<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
+    match session.login {
+        Login::Stranger => return Err(reply::USER_FIRST),
+        Login::Named => {}
+        Login::Done(_) => return Ok(Say(reply::ALREADY_IN)),
+    }
+    let began = Instant::now();
+    let house = session.house.clone();
+    let grant = house
+        .accounts
+        .check(session.user.get(), argument)
+        .filter(|grant| grant.anonymous || !session.user.is_cut());
+    let Some(grant) = grant else {
+        session.login = Login::Stranger;
+        session.failures += 1;
+        let pause = house.guesses.failed(session.peer.ip(), began);
+        return Ok(refuse(session, began, pause));
+    };
+    let number = session.number;
+    let peer = session.peer;
+    let account = match account(session, &grant) {
+        Ok(account) => account,
+        Err(error) => {
+            log::error!(
+                "[{number}] {peer} {}: the directory of this user cannot be opened: {error}",
+                grant.name
+            );
+            session.login = Login::Stranger;
+            return Err(reply::LOGIN_INCORRECT);
+        }
+    };
+    if !grant.anonymous {
+        house.guesses.succeeded(peer.ip());
+    }
+    let rights = if account.may_write {
+        "read and write"
+    } else {
+        "read only"
+    };
+    log::info!("[{number}] {peer} {} logged in, {rights}", grant.name);
+    session.here.clear();
+    session.failures = 0;
+    session.login = Login::Done(account);
+    Ok(Say(reply::LOGGED_IN))
+}
+
+fn refuse<'s, 'm>(
+    session: &Session<'m>,
+    began: Instant,
+    pause: Duration,
+) -> crate::verbs::Answer<'s, 'm> {
+    log::warn!(
+        "[{}] {} log-in failed for {}, the {}. time in this session",
+        session.number,
+        session.peer,
+        Printable(session.user.get()),
+        session.failures
+    );
+    let at = began + pause;
+    if session.failures >= FAILURES {
+        CloseAt(reply::TOO_MANY_FAILURES, at)
+    } else {
+        SayAt(reply::LOGIN_INCORRECT, at)
+    }
+}
+
+fn account(session: &mut Session<'_>, grant: &Grant) -> Result<Account, rustix::io::Errno> {
+    let house = &session.house;
+    let share = Tree::share(house.wall, &house.identity)?;
+    session.subject.clear();
+    session
+        .subject
+        .enter(&grant.directory)
+        .map_err(|_| rustix::io::Errno::NAMETOOLONG)?;
+    let tree = if session.subject.is_root() {
+        share
+    } else {
+        share.below(&session.subject)?
+    };
+    Ok(Account {
+        tree,
+        may_write: grant.rights == Rights::ReadWrite,
+    })
+}
+
+/// `ACCT <SP> account`: superfluous.
+pub fn acct<'s, 'm>(session: &'s mut Session<'m>, _: &[u8]) -> Outcome<'s, 'm> {
+    session.account()?;
+    Ok(Say(reply::ALREADY_IN))
+}
+
+/// `REIN`: as after the greeting.
+pub fn rein<'s, 'm>(session: &'s mut Session<'m>, _: &[u8]) -> Outcome<'s, 'm> {
+    session.reset();
+    Ok(Say(reply::READY_AGAIN))
+}
+
+/// `QUIT`.
+pub fn quit<'s, 'm>(_: &'s mut Session<'m>, _: &[u8]) -> Outcome<'s, 'm> {
+    Ok(Close(reply::GOODBYE))
+}
+
+/// `HOST <SP> name`: any name is this host's (RFC 7151 3); only before the log-in.
+pub fn host<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
+    if !matches!(session.login, Login::Stranger) {
+        return Err(reply::HOST_TOO_LATE);
+    }
+    let plain = argument
+        .iter()
+        .all(|octet| octet.is_ascii_alphanumeric() || b".-:[]_".contains(octet));
+    let reply: Reply<'static> = if plain {
+        reply::HOST_TAKEN
+    } else {
+        return Err(reply::BAD_ARGUMENT);
+    };
+    Ok(Say(reply))
+}
