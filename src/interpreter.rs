@@ -1,0 +1,259 @@
+//! Server-PI (RFC 959 2.3): the greeting; a line in, a verb, a reply out; goodbye.
+//!
+//! Exactly one final reply follows each command: that is the shape of this loop, not a habit of the verbs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::control::{Control, Heard, Interruption, Lost};
+use crate::pool::{Guest, Room, Seat};
+use crate::session::{House, Login, Session};
+use crate::transfer::flow::{End, Sink};
+use crate::transfer::listing::Listing;
+use crate::verbs::{self, Answer, Needs, Outcome, Takes};
+use crate::wire::command::{self, Line, VerbName};
+use crate::wire::octets::Cursor;
+use crate::wire::printable::Printable;
+use crate::wire::reply;
+
+/// Serves one client from the greeting to the goodbye.
+pub fn serve(guest: Guest, house: &Arc<House>) {
+    let Guest {
+        seat,
+        control,
+        peer,
+        mut room,
+    } = guest;
+    let Some(Room {
+        line,
+        reply,
+        pathnames,
+    }) = room.get()
+    else {
+        return;
+    };
+    let mut control = Control::new(control, seat.number(), peer, line, reply);
+    // A client that is gone already has no address any more.
+    let Ok(local) = control.local() else { return };
+    log::debug!("[{}] {peer} connected to {local}", seat.number());
+    let mut session = Session::new(house.clone(), seat.number(), peer, local, pathnames);
+    let lost = converse(&mut session, &mut control, &seat);
+    farewell(&session, &mut control, &seat, lost);
+}
+
+/// Tells the client why it is over, if it can still hear that, and the log.
+fn farewell(session: &Session<'_>, control: &mut Control<'_>, seat: &Seat, lost: Result<(), Lost>) {
+    let (number, peer) = (session.number, session.peer);
+    match lost {
+        Ok(()) => log::info!("[{number}] {peer} left"),
+        Err(Lost::Closed) if seat.stop_by().is_some() => {
+            let _ = control.send(&reply::CLOSING_DOWN);
+            log::info!("[{number}] {peer} sent away, the server is stopping");
+        }
+        // Port probes come and go without a word, and are not worth a line.
+        Err(Lost::Closed) if matches!(session.login, Login::Stranger) => {
+            log::debug!("[{number}] {peer} gone")
+        }
+        Err(Lost::Closed) => log::info!("[{number}] {peer} gone"),
+        Err(Lost::TimedOut) => {
+            let done = matches!(session.login, Login::Done(_));
+            let _ = control.send(if done {
+                &reply::IDLE
+            } else {
+                &reply::LOGIN_TOO_SLOW
+            });
+            log::info!("[{number}] {peer} timed out");
+        }
+        Err(Lost::Broken(error)) => log::info!("[{number}] {peer} lost: {error}"),
+    }
+    control.part();
+}
+
+fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -> Result<(), Lost> {
+    let house = session.house.clone();
+    control.send(&reply::greeting(&house.policy.banner))?;
+    let mut log_in_by = Instant::now() + house.policy.login_timeout;
+    loop {
+        let stranger = !matches!(session.login, Login::Done(_));
+        let deadline = if stranger {
+            log_in_by
+        } else {
+            Instant::now() + session.idle_timeout
+        };
+        let heard = control.line(deadline)?;
+        if heard == Heard::TooLong {
+            control.send(&reply::LINE_TOO_LONG)?;
+            continue;
+        }
+        let name = match command::split(control.text()) {
+            Line::Blank => continue,
+            Line::Unknown => {
+                control.send(&reply::UNKNOWN)?;
+                continue;
+            }
+            Line::Foreign => {
+                log::warn!(
+                    "[{}] {} speaks another protocol; hung up",
+                    session.number,
+                    session.peer
+                );
+                return control.send(&reply::USE_ANOTHER_PROTOCOL);
+            }
+            Line::Command(name, _) => name,
+        };
+        log_line(session, name, control.text());
+        let user = session.user;
+        match answer(session, control, name, log_in_by)? {
+            Ok(Answer::Say(reply)) => control.send(&reply)?,
+            Err(reply) => control.send(&reply)?,
+            Ok(Answer::SayAt(reply, at)) => {
+                if !control.pause(at) {
+                    return Err(Lost::Closed);
+                }
+                control.send(&reply)?;
+            }
+            Ok(Answer::Close(reply)) => return control.send(&reply),
+            Ok(Answer::CloseAt(reply, at)) => {
+                control.pause(at);
+                return control.send(&reply);
+            }
+            Ok(Answer::Recite(code, listing)) => recite(code, listing, control, seat)?,
+            Ok(Answer::Move(transfer)) => {
+                let mut desk = seat.desk();
+                let Some(desk) = desk.get() else {
+                    return control.send(&reply::OUT_OF_ORDER);
+                };
+                let finished = transfer.run(control, seat, desk, &house, &user)?;
+                control.send(&finished.reply)?;
+                if finished.aborted {
+                    control.send(&reply::ABORTED)?;
+                }
+            }
+        }
+        seat.now(|doing| (doing.verb, doing.since) = ("waiting", Instant::now()));
+        if stranger && matches!(session.login, Login::Done(_)) {
+            seat.now(|doing| doing.user = session.user.for_seat());
+        } else if !stranger && !matches!(session.login, Login::Done(_)) {
+            // After REIN or a new USER the time for a log-in begins anew.
+            log_in_by = Instant::now() + house.policy.login_timeout;
+        }
+    }
+}
+
+/// Finds the verb, checks what its row demands, and lets it answer.
+///
+/// # Errors
+/// [`Lost`] if the client leaves, or runs out of time, while it waits for its turn to guess.
+fn answer<'s, 'm>(
+    session: &'s mut Session<'m>,
+    control: &Control<'_>,
+    name: VerbName,
+    log_in_by: Instant,
+) -> Result<Outcome<'s, 'm>, Lost> {
+    // RNFR lives for one command.
+    let renaming = std::mem::take(&mut session.renaming);
+    let Some(verb) = verbs::find(name) else {
+        return Ok(Err(reply::UNKNOWN));
+    };
+    if !verb.offer.holds(&session.house.policy) {
+        return Ok(Err(reply::NOT_OFFERED));
+    }
+    let allowed = match verb.needs {
+        Needs::Nothing => Ok(()),
+        Needs::Turn => {
+            wait_for_turn(session, control, log_in_by)?;
+            Ok(())
+        }
+        Needs::Login => session.account().map(drop),
+        Needs::Write => session.writer().map(drop),
+    };
+    if let Err(refusal) = allowed {
+        return Ok(Err(refusal));
+    }
+    let Line::Command(_, argument) = command::split(control.text()) else {
+        return Ok(Err(reply::UNKNOWN));
+    };
+    let blank = argument.iter().all(|octet| *octet == b' ');
+    match verb.takes {
+        Takes::Nothing if !blank => return Ok(Err(reply::NO_ARGUMENT)),
+        Takes::Argument if blank => return Ok(Err(reply::NEEDS_ARGUMENT)),
+        _ => {}
+    }
+    session.renaming = renaming && name == VerbName::of("RNTO");
+    Ok((verb.run)(session, argument))
+}
+
+/// Waits until the client's address may have its next password checked; many connections do not help it.
+fn wait_for_turn(
+    session: &Session<'_>,
+    control: &Control<'_>,
+    log_in_by: Instant,
+) -> Result<(), Lost> {
+    let turn = session
+        .house
+        .guesses
+        .turn(session.peer.ip(), Instant::now());
+    if turn <= Instant::now() {
+        return Ok(());
+    }
+    if !control.pause(turn.min(log_in_by)) {
+        return Err(Lost::Closed);
+    }
+    if turn > log_in_by {
+        Err(Lost::TimedOut)
+    } else {
+        Ok(())
+    }
+}
+
+/// Sends a listing inside a reply.
+fn recite(
+    code: u16,
+    mut listing: Listing<'_, '_>,
+    control: &mut Control<'_>,
+    seat: &Seat,
+) -> Result<(), Lost> {
+    let mut desk = seat.desk();
+    let Some(desk) = desk.get() else {
+        return control.send(&reply::OUT_OF_ORDER);
+    };
+    let mut first = [0; 64];
+    let mut first = Cursor::new(&mut first);
+    reply::begin_lines(code, &mut first);
+    control.send_lines(first.written())?;
+    // If it ended early, what could be read has been told, and the reply must be ended all the same.
+    if let Err(End::Lost(lost)) = listing.send(&mut Recital(control), desk) {
+        return Err(lost);
+    }
+    control.send(&reply::end_lines(code))
+}
+
+/// A listing's way over the control connection.
+struct Recital<'c, 'm>(&'c mut Control<'m>);
+
+impl Sink for Recital<'_, '_> {
+    fn send(&mut self, octets: &[u8]) -> Result<(), End> {
+        self.0.send_lines(octets).map_err(End::Lost)
+    }
+
+    fn glance(&mut self) -> Result<(), End> {
+        match self.0.interruption().map_err(End::Lost)? {
+            Some(Interruption::Abort) => Err(End::Aborted),
+            Some(Interruption::Status) | None => Ok(()),
+        }
+    }
+}
+
+/// The dialogue in the log, without passwords.
+fn log_line(session: &Session<'_>, name: VerbName, line: &[u8]) {
+    if name == VerbName::of("PASS") {
+        log::debug!("[{}] {} < PASS ***", session.number, session.peer);
+    } else {
+        log::debug!(
+            "[{}] {} < {}",
+            session.number,
+            session.peer,
+            Printable(line)
+        );
+    }
+}
