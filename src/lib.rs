@@ -4,23 +4,23 @@
 //! import, so it cannot go stale.
 //!
 //! ```text
-//! 6 main         the process: flags, log, bind, confine, serve, stop
-//! 5 server       the front door: accept, find a seat or say 421, start a thread
-//! 4 interpreter  server-PI: greeting; a line in, a verb, a reply out; goodbye
-//! 3 verbs        one function per command; it answers, it never speaks
-//! 2 session      what this client has said so far: login, directory, type, endpoint, restart, rename
-//! 2 transfer     server-DTP: opens the data connection, moves octets, peeks for ABOR, returns the last reply
+//! 8 main         the process: flags, log, bind, confine, serve, stop
+//! 7 server       the front door: accept, find a seat or say 421, hand over to a thread
+//! 6 interpreter  server-PI: greeting; a line in, a verb, a reply out; goodbye
+//! 5 verbs        one function per command; it answers, it never speaks
+//! 4 transfer     server-DTP: opens the data connection, moves octets, hears ABOR, returns the last reply
+//! 3 session      what this client has said so far: login, directory, type, endpoint, restart, rename
+//! 2 data         data connections: listen, connect, and which peer is let in (RFC 2577 3, 8)
 //! 1 accounts     name and password in, what is granted out
 //! 1 cli          argh flags to a Config; the only file that knows a flag's name
 //! 1 control      the control connection: one line in, one reply out, both bounded
-//! 1 data         data connections: listen, connect, and which peer is let in (RFC 2577 3, 8)
 //! 1 logging      simplelog set-up, and where its lines go
-//! 1 pool         seats, given back on drop; the stack of a session, with its measured reason
-//! 1 tree         the served tree (RFC 959's NVFS): every filesystem call, beneath one directory
+//! 2 pool         seats, given back on drop; the stack of a session, with its measured reason
+//! 2 tree         the served tree (RFC 959's NVFS): every filesystem call, beneath one directory
 //! 0 config       settings as plain data, already valid
 //! 0 daemon       detaching from the terminal, and the pid file
-//! 0 sandbox      chroot, groups, gid, uid, no_new_privs, capabilities, check
-//! 0 signals      a thread that waits for signals
+//! 1 sandbox      chroot, groups, gid, uid, no_new_privs, capabilities, check
+//! 0 signals      signals, waited for by one thread
 //! 0 wire         octets <-> values, no I/O
 //! ```
 //!
@@ -29,6 +29,17 @@
 pub mod accounts;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod daemon;
+pub mod data;
+pub mod interpreter;
 pub mod logging;
+pub mod pool;
+pub mod sandbox;
+pub mod server;
+pub mod session;
+pub mod signals;
+pub mod transfer;
+pub mod tree;
+pub mod verbs;
 pub mod wire;

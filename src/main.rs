@@ -1,3 +1,157 @@
-//! The process.
+//! The process: flags, log, users, names, ports, confinement, service, stop.
 
-fn main() {}
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use pocketftpd::accounts::guesses::Guesses;
+use pocketftpd::accounts::{Accounts, hash};
+use pocketftpd::cli::{self, Action};
+use pocketftpd::config::{Config, Lifetime, Rights};
+use pocketftpd::daemon::{self, Detached, PidFile};
+use pocketftpd::server::{self, Server};
+use pocketftpd::session::{House, Owners};
+use pocketftpd::{data, logging, pool, sandbox, signals};
+
+/// A wrong flag.
+const USAGE: u8 = 2;
+
+/// A start that failed.
+const FAILURE: u8 = 1;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let (status, quiet, result) = match cli::parse(args.clone()) {
+        Err(message) => (USAGE, false, Err(message)),
+        Ok(Action::Say(text)) => (FAILURE, false, say(&text)),
+        Ok(Action::HashPassword) => (
+            FAILURE,
+            false,
+            hash::prompt().and_then(|hash| say(&format!("{hash}\n"))),
+        ),
+        Ok(Action::Serve(config)) if config.lifetime == Lifetime::Daemon => {
+            return match daemon::detach(&args, cli::DETACHED) {
+                Ok(status) => ExitCode::from(status),
+                Err(message) => complain(&message, FAILURE),
+            };
+        }
+        // Under inetd standard error may be the client's own connection.
+        Ok(Action::Serve(config)) => (FAILURE, config.lifetime == Lifetime::Inetd, run(&config)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) if quiet => {
+            log::error!("{message}");
+            ExitCode::from(status)
+        }
+        Err(message) => complain(&message, status),
+    }
+}
+
+fn say(text: &str) -> Result<(), String> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| format!("write to standard output: {error}"))
+}
+
+fn complain(message: &str, status: u8) -> ExitCode {
+    // There is nobody else to tell.
+    let _ = writeln!(std::io::stderr(), "pocketftpd: {message}");
+    ExitCode::from(status)
+}
+
+/// Starts and serves.  The order matters: all that lies outside the share is opened before the walls go up, and no
+/// thread starts before they stand.
+fn run(config: &Config) -> Result<(), String> {
+    let signals = signals::hold()?;
+    let detached = match config.lifetime {
+        Lifetime::Detached => Some(Detached::enter()?),
+        _ => None,
+    };
+    logging::start(&config.log)?;
+    let mut pid_file = config.pid_file.as_deref().map(PidFile::open).transpose()?;
+    let accounts = Accounts::open(config.users.as_deref(), config.anonymous)?;
+    let identity = sandbox::identity(&config.share, config.run_as.as_ref())?;
+    let owners = Owners {
+        users: sandbox::names("/etc/passwd"),
+        groups: sandbox::names("/etc/group"),
+    };
+    let networks = data::networks();
+    let inetd = config.lifetime == Lifetime::Inetd;
+    let listeners = if inetd {
+        Vec::new()
+    } else {
+        server::bind_all(config)?
+    };
+    server::make_room_for_descriptors(config.max_clients);
+    let confined = sandbox::enter(&config.share, &identity, config.policy.active_from_20)?;
+    sandbox::may_use(&config.share, &identity, accounts.anyone_may_write())?;
+    let house = House {
+        policy: config.policy.clone(),
+        accounts,
+        guesses: Guesses::new(),
+        identity: Arc::new(identity),
+        wall: confined.wall(),
+        networks,
+        owners,
+    };
+    house.check_directories()?;
+    if inetd {
+        return server::serve_standard_input(config, house, &confined);
+    }
+    tell(config, &house);
+    let server = Server::open(config, house, listeners, &confined)?;
+    if let Some(pid_file) = &mut pid_file {
+        pid_file.write()?;
+    }
+    if let Some(detached) = detached {
+        detached.ready()?;
+    }
+    server.run(&signals);
+    pid_file.as_mut().map_or(Ok(()), PidFile::clear)
+}
+
+/// What somebody who reads the log at night wants to know first.
+fn tell(config: &Config, house: &House) {
+    let access = match (config.anonymous, house.accounts.anyone_may_write()) {
+        (Some(_), false) => "anyone may read, nobody may write",
+        (Some(Rights::ReadWrite), true) => "anyone may read and write",
+        (Some(_), true) => "anyone may read, some users may write",
+        (None, true) => "named users only, some may write",
+        (None, false) => "named users only, nobody may write",
+    };
+    log::info!(
+        "pocketftpd {} shares {} as user {}, confined by {}; {access}",
+        env!("CARGO_PKG_VERSION"),
+        config.share.display(),
+        house.identity.name,
+        house.wall.name()
+    );
+    let (seats, bound) = (config.max_clients, pool::bound(config.max_clients));
+    log::info!(
+        "{seats} clients at most, {} KiB of memory for them at most",
+        bound.div_ceil(1024)
+    );
+    match &config.policy.passive_ports {
+        Some(ports) => {
+            log::info!(
+                "passive data connections come to TCP ports {}-{}: open them",
+                ports.start(),
+                ports.end()
+            );
+            let count = usize::from(ports.end() - ports.start()) + 1;
+            if count < seats {
+                log::warn!(
+                    "--passive-ports gives {count} ports to {seats} clients (--max-clients): some may have to wait"
+                );
+            }
+        }
+        None if config.policy.passive => {
+            log::info!(
+                "passive data connections come to any free port; behind a firewall use --passive-ports LO-HI"
+            );
+        }
+        None => {}
+    }
+}

@@ -1,0 +1,393 @@
+//! The front door: accept, find a seat or say 421, hand over to a thread.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrStorage, bind, listen,
+    send, setsockopt, shutdown, socket, sockopt,
+};
+
+use crate::config::{Config, Listen};
+use crate::control;
+use crate::interpreter;
+use crate::pool::{self, Guest, NoSeat, Pool};
+use crate::sandbox::Confined;
+use crate::session::House;
+use crate::signals::{Signals, Wish};
+use crate::wire::octets::Cursor;
+use crate::wire::printable::Printable;
+use crate::wire::reply::{self, Reply};
+
+/// How many clients the kernel may hold for us while the front door is busy.
+const BACKLOG: i32 = 1024;
+
+/// How long the front door rests when the system is out of descriptors or memory: it must not spin.
+const OUT_OF_BREATH: Duration = Duration::from_millis(100);
+
+/// How often the same trouble is told, at most.
+const TROUBLE_EVERY: Duration = Duration::from_secs(10);
+
+/// Descriptors of one session at most: control, data, passive port, file, directory, a pipe's two ends, a user's root.
+const DESCRIPTORS_PER_SEAT: u64 = 8;
+
+/// What the process needs beside its sessions.
+const DESCRIPTORS_BESIDE: u64 = 32;
+
+/// Listens wherever the settings say.
+///
+/// # Errors
+/// One line that names the address, the reason and the way out.
+pub fn bind_all(config: &Config) -> Result<Vec<TcpListener>, String> {
+    config
+        .listen
+        .iter()
+        .map(|place| bind_one(*place, config.policy.data_timeout))
+        .collect()
+}
+
+fn bind_one(place: Listen, unread: Duration) -> Result<TcpListener, String> {
+    let everywhere = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), place.port);
+    let everywhere_v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), place.port);
+    let (address, result) = match place.address {
+        Some(ip) => {
+            let address = SocketAddr::new(ip, place.port);
+            (address, listener(address))
+        }
+        None => match listener(everywhere) {
+            // A kernel without IPv6.
+            Err(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL | Errno::EPROTONOSUPPORT) => {
+                (everywhere_v4, listener(everywhere_v4))
+            }
+            result => (everywhere, result),
+        },
+    };
+    let listener = result
+        .map_err(|errno| format!("listen on {address}: {}{}", errno.desc(), way_out(errno)))?;
+    // Every control connection inherits these.
+    control::prepare(listener.as_fd(), unread)
+        .map_err(|error| format!("listen on {address}: {error}"))?;
+    Ok(listener)
+}
+
+fn way_out(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EADDRINUSE => {
+            ": another server has this port; stop it, or choose another with --listen"
+        }
+        Errno::EACCES | Errno::EPERM => {
+            ": ports below 1024 need root; start as root, or choose another with --listen"
+        }
+        Errno::EADDRNOTAVAIL => ": no interface of this box has this address",
+        _ => "",
+    }
+}
+
+fn listener(address: SocketAddr) -> nix::Result<TcpListener> {
+    let family = if address.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    if address.is_ipv6() {
+        setsockopt(
+            &socket,
+            sockopt::Ipv6V6Only,
+            &!address.ip().is_unspecified(),
+        )?;
+    }
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    listen(&socket, Backlog::new(BACKLOG)?)?;
+    Ok(TcpListener::from(socket))
+}
+
+/// Raises the limit of descriptors to what full seats need, as far as the system allows, and says where it does not.
+pub fn make_room_for_descriptors(seats: usize) {
+    let wanted = u64::try_from(seats)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(DESCRIPTORS_PER_SEAT)
+        + DESCRIPTORS_BESIDE;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return;
+    };
+    #[allow(
+        clippy::useless_conversion,
+        reason = "rlim_t has 32 bits on some targets"
+    )]
+    let (soft, hard) = (u64::from(soft), u64::from(hard));
+    if soft >= wanted {
+        return;
+    }
+    let limit = wanted.min(hard);
+    let raised = rlimit(limit)
+        .zip(rlimit(hard))
+        .is_some_and(|(limit, hard)| setrlimit(Resource::RLIMIT_NOFILE, limit, hard).is_ok());
+    if !raised || limit < wanted {
+        log::warn!(
+            "{seats} clients may need {wanted} open files, the system allows {limit}: raise it (ulimit -n), or lower \
+             --max-clients"
+        );
+    }
+}
+
+fn rlimit(value: u64) -> Option<nix::libc::rlim_t> {
+    nix::libc::rlim_t::try_from(value).ok()
+}
+
+/// The service, once it runs.
+pub struct Server {
+    pool: Arc<Pool>,
+    house: Arc<House>,
+    listeners: Vec<Arc<TcpListener>>,
+    closing: Arc<AtomicBool>,
+}
+
+impl Server {
+    /// Opens the doors: from here on clients are served.
+    ///
+    /// # Errors
+    /// One line if the system gives no thread.
+    pub fn open(
+        config: &Config,
+        house: House,
+        listeners: Vec<TcpListener>,
+        confined: &Confined,
+    ) -> Result<Self, String> {
+        let pool = Pool::new(config.max_clients, config.max_per_ip, confined);
+        let house = Arc::new(house);
+        let listeners: Vec<_> = listeners.into_iter().map(Arc::new).collect();
+        let closing = Arc::new(AtomicBool::new(false));
+        for listener in &listeners {
+            let door = Door {
+                listener: listener.clone(),
+                pool: pool.clone(),
+                serve: Arc::new({
+                    let house = house.clone();
+                    move |guest: Guest| interpreter::serve(guest, &house)
+                }),
+                closing: closing.clone(),
+                spare: spare(listener),
+                trouble: Trouble::default(),
+            };
+            let address = listener
+                .local_addr()
+                .map_err(|error| format!("listen: {error}"))?;
+            let thread = thread::Builder::new().stack_size(pool::STACK);
+            thread
+                .spawn(move || door.keep())
+                .map_err(|error| format!("start a thread: {error}"))?;
+            log::info!("listening on {address}");
+        }
+        Ok(Self {
+            pool,
+            house,
+            listeners,
+            closing,
+        })
+    }
+
+    /// Serves until a signal says stop.
+    pub fn run(self, signals: &Signals) {
+        loop {
+            match signals.wait() {
+                Wish::Stop => break,
+                Wish::Reload => self.house.accounts.reload(),
+                Wish::Report => self.report(),
+            }
+        }
+        log::info!(
+            "stopping: running transfers have {} s",
+            pool::LAST_WORDS.as_secs()
+        );
+        self.closing.store(true, Ordering::Release);
+        for listener in &self.listeners {
+            // Wakes up whoever waits in accept(2).
+            let _ = shutdown(listener.as_raw_fd(), Shutdown::Both);
+        }
+        self.pool.stop();
+        match self.pool.wait_until_empty() {
+            0 => log::info!("stopped"),
+            left => log::warn!("stopped, {left} sessions cut off"),
+        }
+    }
+
+    fn report(&self) {
+        let mut count = 0;
+        self.pool.report(|number, peer, doing| {
+            count += 1;
+            let mut room = [0; 64];
+            let mut user = Cursor::new(&mut room);
+            let name = doing.user.0.get(..doing.user.1).unwrap_or_default();
+            let _ = write!(
+                user,
+                "{}",
+                Printable(if name.is_empty() { b"-" } else { name })
+            );
+            log::info!(
+                "[{number}] {peer} {} {}: {} octets, {} s",
+                String::from_utf8_lossy(user.written()),
+                doing.verb,
+                doing.octets,
+                doing.since.elapsed().as_secs()
+            );
+        });
+        log::info!("{count} sessions");
+    }
+}
+
+/// A descriptor in reserve: giving it up makes it possible to accept a client just to tell it that the house is full.
+fn spare(listener: &TcpListener) -> Option<OwnedFd> {
+    listener.as_fd().try_clone_to_owned().ok()
+}
+
+/// One listener's thread.
+struct Door<F> {
+    listener: Arc<TcpListener>,
+    pool: Arc<Pool>,
+    serve: Arc<F>,
+    closing: Arc<AtomicBool>,
+    spare: Option<OwnedFd>,
+    trouble: Trouble,
+}
+
+impl<F: Fn(Guest) + Send + Sync + 'static> Door<F> {
+    fn keep(mut self) {
+        while !self.closing.load(Ordering::Acquire) {
+            match self.listener.accept() {
+                Ok((stream, peer)) => self.admit(stream, control::canonical(peer)),
+                Err(error) => self.not_accepted(&error),
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let guest = match self.pool.seat(stream, peer) {
+            Ok(guest) => guest,
+            Err((why, stream)) => {
+                let reply = match why {
+                    NoSeat::Full => reply::FULL,
+                    NoSeat::FullForAddress => reply::FULL_FOR_YOU,
+                    NoSeat::Stopping => reply::CLOSING_DOWN,
+                };
+                self.trouble
+                    .tell(|| log::warn!("{peer} turned away: {why}"));
+                return turn_away(&stream, &reply);
+            }
+        };
+        if let Err((error, guest)) = self.pool.serve(guest, &self.serve) {
+            self.trouble
+                .tell(|| log::error!("{peer} turned away: no thread to be had: {error}"));
+            turn_away(&guest.control, &reply::FULL);
+        }
+    }
+
+    fn not_accepted(&mut self, error: &io::Error) {
+        match error.raw_os_error().map(Errno::from_raw) {
+            // The client has thought better of it; or the network has something to say that concerns nobody else.
+            Some(
+                Errno::ECONNABORTED
+                | Errno::EINTR
+                | Errno::EPROTO
+                | Errno::ENETDOWN
+                | Errno::EHOSTUNREACH,
+            ) => {}
+            Some(Errno::EMFILE | Errno::ENFILE) => {
+                self.trouble.tell(|| {
+                    log::error!("a client turned away: {error}; raise the limit (ulimit -n)")
+                });
+                drop(self.spare.take());
+                if let Ok((stream, _)) = self.listener.accept() {
+                    turn_away(&stream, &reply::FULL);
+                } else {
+                    thread::sleep(OUT_OF_BREATH);
+                }
+                self.spare = spare(&self.listener);
+            }
+            _ if self.closing.load(Ordering::Acquire) => {}
+            _ => {
+                self.trouble
+                    .tell(|| log::error!("cannot accept clients: {error}"));
+                thread::sleep(OUT_OF_BREATH);
+            }
+        }
+    }
+}
+
+/// Says a last word without waiting for anybody.
+fn turn_away(stream: &TcpStream, reply: &Reply<'_>) {
+    let mut room = [0; 128];
+    let mut out = Cursor::new(&mut room);
+    reply.write(&mut out);
+    let _ = send(
+        stream.as_raw_fd(),
+        out.written(),
+        MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
+    );
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+}
+
+/// Trouble that comes with every client is told now and then.
+#[derive(Default)]
+struct Trouble {
+    told: Option<Instant>,
+    untold: u32,
+}
+
+impl Trouble {
+    fn tell(&mut self, tell: impl FnOnce()) {
+        let now = Instant::now();
+        if self
+            .told
+            .is_some_and(|told| now.duration_since(told) < TROUBLE_EVERY)
+        {
+            self.untold = self.untold.saturating_add(1);
+            return;
+        }
+        if self.untold > 0 {
+            log::warn!(
+                "{} more clients were turned away since the last line",
+                self.untold
+            );
+        }
+        (self.told, self.untold) = (Some(now), 0);
+        tell();
+    }
+}
+
+/// Serves the one client on standard input (inetd).
+///
+/// # Errors
+/// One line if standard input is no connection.
+pub fn serve_standard_input(
+    config: &Config,
+    house: House,
+    confined: &Confined,
+) -> Result<(), String> {
+    let failed = |error: io::Error| {
+        format!("serve standard input: it is no network connection ({error}); start me from inetd")
+    };
+    let stream = TcpStream::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
+    let peer = control::canonical(stream.peer_addr().map_err(failed)?);
+    // inetd's connection inherited nothing from a listener of ours.
+    control::prepare(stream.as_fd(), config.policy.data_timeout).map_err(failed)?;
+    stream.set_nonblocking(false).map_err(failed)?;
+    let pool = Pool::new(1, 1, confined);
+    match pool.seat(stream, peer) {
+        Ok(guest) => interpreter::serve(guest, &Arc::new(house)),
+        Err((why, stream)) => {
+            log::error!("{peer} turned away: {why}");
+            turn_away(&stream, &reply::FULL);
+        }
+    }
+    Ok(())
+}
