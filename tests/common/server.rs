@@ -1,0 +1,355 @@
+//! The server under test: the real program, on a port of its own, stopped at the end of the test.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{PATIENCE, Share};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_pocketftpd");
+
+/// How a server is to be started.
+#[derive(Debug)]
+pub struct Launch {
+    wrapper: Vec<String>,
+    listen: Vec<String>,
+    flags: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+impl Launch {
+    pub fn new() -> Self {
+        Self {
+            wrapper: Vec::new(),
+            listen: Vec::new(),
+            flags: Vec::new(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// A program and its arguments that starts the server in its own place (`prlimit`, `strace -D`).
+    pub fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Listens there instead of on 127.0.0.1; may be said again.
+    pub fn listen(mut self, address: &str) -> Self {
+        self.listen.push(address.to_owned());
+        self
+    }
+
+    pub fn flags(mut self, flags: &[&str]) -> Self {
+        self.flags
+            .extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn start(self, share: &Share) -> Server {
+        self.start_at(share.top())
+    }
+
+    pub fn start_at(mut self, top: &Path) -> Server {
+        if self.listen.is_empty() {
+            self.listen.push("127.0.0.1:0".to_owned());
+        }
+        let mut words = self.wrapper.clone();
+        words.push(PROGRAM.to_owned());
+        let mut command = Command::new(words.remove(0));
+        command.args(words).arg("--share").arg(top);
+        for address in &self.listen {
+            command.args(["--listen", address]);
+        }
+        command
+            .args(&self.flags)
+            .envs(self.variables.iter().cloned());
+        Server::spawn(command, self.listen.len())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Journal {
+    lines: Vec<String>,
+    closed: bool,
+}
+
+type Log = Arc<(Mutex<Journal>, Condvar)>;
+
+/// A running server; dropping it ends it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    log: Log,
+    addresses: Vec<SocketAddr>,
+    status: Option<ExitStatus>,
+}
+
+impl Server {
+    /// `pocketftpd --share DIR --listen 127.0.0.1:0` and more flags.
+    pub fn start(share: &Share, flags: &[&str]) -> Self {
+        Launch::new().flags(flags).start(share)
+    }
+
+    fn spawn(mut command: Command, listeners: usize) -> Self {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let log = follow(child.stderr.take().unwrap());
+        let mut server = Self {
+            child,
+            log,
+            addresses: Vec::new(),
+            status: None,
+        };
+        server.addresses = server.listening(listeners);
+        server
+    }
+
+    /// The addresses from the `listening on ADDR:PORT` lines, as soon as there are `count`.
+    fn listening(&self, count: usize) -> Vec<SocketAddr> {
+        let found = |journal: &Journal| -> Vec<SocketAddr> {
+            let words = journal
+                .lines
+                .iter()
+                .filter_map(|line| line.split("listening on ").nth(1));
+            words
+                .filter_map(|word| word.split([' ', ',']).next()?.parse().ok())
+                .collect()
+        };
+        let (journal, enough) = self.wait(PATIENCE, |journal| found(journal).len() >= count);
+        assert!(enough, "the server does not listen; it said: {journal:#?}");
+        found(&journal)
+    }
+
+    /// Waits until `holds`, the log's end, or `within`; returns a copy of the log and whether it holds.
+    fn wait(&self, within: Duration, holds: impl Fn(&Journal) -> bool) -> (Journal, bool) {
+        let end = Instant::now() + within;
+        let (journal, grown) = &*self.log;
+        let mut journal = journal.lock().unwrap();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if holds(&journal) || journal.closed || left.is_zero() {
+                let copy = Journal {
+                    lines: journal.lines.clone(),
+                    closed: journal.closed,
+                };
+                let held = holds(&copy);
+                return (copy, held);
+            }
+            journal = grown.wait_timeout(journal, left).unwrap().0;
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address().port()
+    }
+
+    /// Waits for a log line that contains `text`, and returns it.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) -> String {
+        self.wait_for_log_within(text, PATIENCE)
+    }
+
+    #[track_caller]
+    pub fn wait_for_log_within(&self, text: &str, within: Duration) -> String {
+        let (journal, found) = self.wait(within, |journal| {
+            journal.lines.iter().any(|line| line.contains(text))
+        });
+        assert!(
+            found,
+            "no log line with {text:?} within {within:?}; it said: {:#?}",
+            journal.lines
+        );
+        journal
+            .lines
+            .into_iter()
+            .find(|line| line.contains(text))
+            .unwrap()
+    }
+
+    /// Waits until `count` log lines contain `text`.
+    #[track_caller]
+    pub fn wait_for_logs(&self, text: &str, count: usize) {
+        let matching = |journal: &Journal| {
+            journal
+                .lines
+                .iter()
+                .filter(|line| line.contains(text))
+                .count()
+        };
+        let (journal, enough) = self.wait(PATIENCE, |journal| matching(journal) >= count);
+        assert!(
+            enough,
+            "fewer than {count} log lines with {text:?}; it said: {:#?}",
+            journal.lines
+        );
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.0.lock().unwrap().lines.clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.pid()).unwrap()), signal).unwrap();
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Asks it to end (SIGTERM) and returns how it did.
+    #[track_caller]
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.ended(PATIENCE)
+    }
+
+    /// Waits for its end: the log closes when the process is gone.
+    #[track_caller]
+    pub fn ended(&mut self, within: Duration) -> ExitStatus {
+        let (journal, _) = self.wait(within, |journal| journal.closed);
+        assert!(
+            journal.closed,
+            "still running after {within:?}; it said: {:#?}",
+            journal.lines
+        );
+        let status = self.child.wait().unwrap();
+        self.status = Some(status);
+        status
+    }
+
+    /// How many descriptors it holds.
+    pub fn descriptors(&self) -> usize {
+        self.count("fd")
+    }
+
+    pub fn threads(&self) -> usize {
+        self.count("task")
+    }
+
+    fn count(&self, directory: &str) -> usize {
+        fs::read_dir(format!("/proc/{}/{directory}", self.pid()))
+            .unwrap()
+            .count()
+    }
+
+    /// One row of /proc/PID/status, without its name: `status("Uid")` is `65534\t65534\t65534\t65534`.
+    #[track_caller]
+    pub fn status(&self, name: &str) -> String {
+        status_of(self.pid(), name)
+    }
+
+    /// Resident memory.
+    pub fn memory_kib(&self) -> u64 {
+        self.status("VmRSS")
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    /// Processor time used so far, user and system.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let fields: Vec<u64> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .map(|word| word.parse().unwrap_or(0))
+            .collect();
+        Duration::from_millis((fields[11] + fields[12]) * 10) // USER_HZ is 100 on Linux
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+        if std::thread::panicking() {
+            println!("the server had said: {:#?}", self.log());
+        }
+    }
+}
+
+/// One row of /proc/PID/status of any process or thread.
+#[track_caller]
+pub fn status_of(pid: u32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let row = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    row.unwrap_or_else(|| panic!("no {name} in {status}"))
+        .trim()
+        .to_owned()
+}
+
+/// Runs the program to its end, for flags that start no server; ends it after ten seconds.
+pub fn run_to_end(arguments: &[&str]) -> Output {
+    let output = Command::new("timeout")
+        .args(["-k", "1", "10", PROGRAM])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_ne!(
+        output.status.code(),
+        Some(124),
+        "{arguments:?} does not end"
+    );
+    output
+}
+
+/// Collects lines as they come, in a thread that ends with the writer.
+fn follow(stream: impl std::io::Read + Send + 'static) -> Log {
+    let log = Log::default();
+    let ours = Arc::clone(&log);
+    std::thread::spawn(move || {
+        let mut stream = BufReader::new(stream);
+        let mut line = Vec::new();
+        while stream.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+            let text = String::from_utf8_lossy(&line)
+                .trim_end_matches('\n')
+                .to_owned();
+            line.clear();
+            ours.0.lock().unwrap().lines.push(text);
+            ours.1.notify_all();
+        }
+        ours.0.lock().unwrap().closed = true;
+        ours.1.notify_all();
+    });
+    log
+}
