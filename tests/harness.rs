@@ -14,7 +14,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use common::{Client, Reply, replies};
+use common::{Client, Desk, Reply, Share, replies};
 
 /// A client whose server has already said all that it will ever say.
 fn client_hearing(words: &'static [u8]) -> Client {
@@ -105,4 +105,12 @@ fn every_row_of_the_legal_replies_reads_as_numbers() {
         "RFC 959 gives DELE 250, not 200"
     );
     assert!(replies::legal("XYZZY").contains(&500));
+}
+
+#[test]
+fn the_desk_of_a_test_is_cleared_away() {
+    let (share, desk) = (Share::new(), Desk::new());
+    let (one, two) = (share.top().to_owned(), desk.top().to_owned());
+    drop((share, desk));
+    assert!(!one.exists() && !two.exists());
 }

@@ -377,6 +377,21 @@ impl Client {
         }
     }
 
+    /// Hears that many octets that belong to no reply (Telnet's answers).
+    #[track_caller]
+    pub fn hear_octets(&mut self, count: usize) -> Vec<u8> {
+        while self.unread.len() < count {
+            let mut some = [0; 64];
+            match self.control.read(&mut some) {
+                Ok(len) if len > 0 => self.unread.extend(&some[..len]),
+                other => self.fail(&format!("{count} octets were due: {other:?}")),
+            }
+        }
+        let octets: Vec<u8> = self.unread.drain(..count).collect();
+        let _ = writeln!(self.dialogue, "< (octets) {}", octets.escape_ascii());
+        octets
+    }
+
     /// Whether the connection ends, in whatever way, before it says anything more.
     pub fn ends(&mut self) -> bool {
         let mut octet = [0];

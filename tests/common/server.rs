@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_pocketftpd");
 /// How a server is to be started.
 #[derive(Debug)]
 pub struct Launch {
+    program: PathBuf,
     wrapper: Vec<String>,
     listen: Vec<String>,
     flags: Vec<String>,
@@ -27,6 +28,7 @@ pub struct Launch {
 impl Launch {
     pub fn new() -> Self {
         Self {
+            program: PathBuf::from(PROGRAM),
             wrapper: Vec::new(),
             listen: Vec::new(),
             flags: Vec::new(),
@@ -37,6 +39,63 @@ impl Launch {
     /// A program and its arguments that starts the server in its own place (`prlimit`, `strace -D`).
     pub fn under(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// In a mount namespace of its own, with an empty disk of one mebibyte at `mnt`; needs root.
+    pub fn with_small_disk(share: &Share) -> Self {
+        let mount = format!(
+            "mount -t tmpfs -o size=1m,mode=1777 none '{}' && exec \"$@\"",
+            share.path("mnt").display()
+        );
+        Self::new().under(&[
+            "unshare",
+            "-m",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            &mount,
+            "sh",
+        ])
+    }
+
+    /// With system calls traced or made to fail by strace, whose own arguments these are; `None` (and a skip) where
+    /// there is no strace. The trace goes to a file beside the share.
+    pub fn traced(share: &Share, arguments: &[&str]) -> Option<Self> {
+        let strace = super::program("strace")?;
+        let trace = share.outside("trace");
+        let mut wrapper = vec![strace.to_str()?, "-D", "-f", "-qq", "-o", trace.to_str()?];
+        wrapper.extend(arguments);
+        Some(Self::new().under(&wrapper))
+    }
+
+    /// As a plain user with no rights at all: what the tests do when they do not run as root, and what root can do
+    /// with `setpriv`.
+    pub fn as_plain_user(share: &Share) -> Self {
+        if !super::is_root() {
+            return Self::new();
+        }
+        // The build directory may lie where nobody else can go.
+        let program = share.outside("pocketftpd");
+        fs::copy(PROGRAM, &program).unwrap();
+        let user = super::share::NOBODY.to_string();
+        let mut launch = Self::new().under(&[
+            "setpriv",
+            "--reuid",
+            &user,
+            "--regid",
+            &user,
+            "--clear-groups",
+            "--inh-caps=-all",
+        ]);
+        launch.program = program;
+        launch
+    }
+
+    /// Puts another program in front of the one that is there already.
+    pub fn within(mut self, outer: Self) -> Self {
+        self.wrapper = outer.wrapper.into_iter().chain(self.wrapper).collect();
         self
     }
 
@@ -62,11 +121,36 @@ impl Launch {
     }
 
     pub fn start_at(mut self, top: &Path) -> Server {
+        let command = self.command(top);
+        Server::spawn(command, self.listen.len())
+    }
+
+    /// Runs it to its end, for a start that must fail; ends it after ten seconds.
+    pub fn run_to_end(mut self, share: &Share) -> Output {
+        self.wrapper
+            .splice(0..0, ["timeout", "-k", "1", "10"].map(str::to_owned));
+        self.command(share.top())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Starts it and leaves its log to the caller.
+    pub fn spawn(mut self, share: &Share) -> Child {
+        self.command(share.top())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn command(&mut self, top: &Path) -> Command {
         if self.listen.is_empty() {
             self.listen.push("127.0.0.1:0".to_owned());
         }
         let mut words = self.wrapper.clone();
-        words.push(PROGRAM.to_owned());
+        words.push(self.program.to_str().unwrap().to_owned());
         let mut command = Command::new(words.remove(0));
         command.args(words).arg("--share").arg(top);
         for address in &self.listen {
@@ -75,7 +159,7 @@ impl Launch {
         command
             .args(&self.flags)
             .envs(self.variables.iter().cloned());
-        Server::spawn(command, self.listen.len())
+        command
     }
 }
 
