@@ -370,6 +370,10 @@ impl<'m> Control<'m> {
         deadline: Instant,
     ) -> Result<Option<Interruption>, Lost> {
         loop {
+            // What came together with the transfer's own command is in the buffer already.
+            if let Some(interruption) = self.take_interruption() {
+                return Ok(Some(interruption));
+            }
             // A full buffer holds no ABOR, or it would have been seen: nothing more is read until the transfer ends.
             let listening = !self.ended && self.has_space();
             let here = if listening {
@@ -392,12 +396,11 @@ impl<'m> Control<'m> {
                 return Err(Lost::Broken(io::ErrorKind::ConnectionReset.into()));
             }
             if listening && on_control.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) {
-                if let Some(interruption) = self.interruption()? {
-                    return Ok(Some(interruption));
-                }
+                self.read_ahead()?;
                 if self.ended {
                     return Ok(None);
                 }
+                continue;
             } else if on_control.contains(PollFlags::POLLHUP) {
                 return Err(Lost::Closed);
             }
@@ -420,13 +423,22 @@ impl<'m> Control<'m> {
     /// [`Lost::Broken`] if the connection breaks.
     pub fn interruption(&mut self) -> Result<Option<Interruption>, Lost> {
         if !self.ended && self.has_space() {
-            self.make_space();
-            match self.receive(MsgFlags::MSG_DONTWAIT) {
-                Ok(0) => self.ended = true,
-                Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+            self.read_ahead()?;
         }
+        Ok(self.take_interruption())
+    }
+
+    fn read_ahead(&mut self) -> Result<(), Lost> {
+        self.make_space();
+        match self.receive(MsgFlags::MSG_DONTWAIT) {
+            Ok(0) => self.ended = true,
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(())
+    }
+
+    fn take_interruption(&mut self) -> Option<Interruption> {
         let (start, end) = (self.start, self.end);
         let pending = self.buffer().get(start..end).unwrap_or_default();
         let mut at = 0;
@@ -440,21 +452,11 @@ impl<'m> Control<'m> {
             }
             at += line.len();
         }
-        let Some((interruption, at, length)) = found else {
-            return Ok(None);
-        };
+        let (interruption, at, length) = found?;
         let start = start + at;
         self.buffer().copy_within(start + length..end, start);
         self.end = end - length;
-        Ok(Some(interruption))
-    }
-
-    /// Whether a whole line waits already, so that the next one costs no read.
-    pub fn has_line(&mut self) -> bool {
-        let (start, end) = (self.start, self.end);
-        self.buffer()
-            .get(start..end)
-            .is_some_and(|pending| pending.contains(&b'\n'))
+        Some(interruption)
     }
 }
 

@@ -12,7 +12,6 @@ use crate::transfer::flow::{End, Sink};
 use crate::transfer::listing::Listing;
 use crate::verbs::{self, Answer, Needs, Outcome, Takes};
 use crate::wire::command::{self, Line, VerbName};
-use crate::wire::octets::Cursor;
 use crate::wire::printable::Printable;
 use crate::wire::reply;
 
@@ -117,7 +116,7 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
                 control.pause(at);
                 return control.send(&reply);
             }
-            Ok(Answer::Recite(code, listing)) => recite(code, listing, control, seat)?,
+            Ok(Answer::Recite(listing)) => recite(listing, control, seat)?,
             Ok(Answer::Move(transfer)) => {
                 let mut desk = seat.desk();
                 let Some(desk) = desk.get() else {
@@ -208,7 +207,6 @@ fn wait_for_turn(
 
 /// Sends a listing inside a reply.
 fn recite(
-    code: u16,
     mut listing: Listing<'_, '_>,
     control: &mut Control<'_>,
     seat: &Seat,
@@ -217,15 +215,12 @@ fn recite(
     let Some(desk) = desk.get() else {
         return control.send(&reply::OUT_OF_ORDER);
     };
-    let mut first = [0; 64];
-    let mut first = Cursor::new(&mut first);
-    reply::begin_lines(code, &mut first);
-    control.send_lines(first.written())?;
-    // If it ended early, what could be read has been told, and the reply must be ended all the same.
-    if let Err(End::Lost(lost)) = listing.send(&mut Recital(control), desk) {
-        return Err(lost);
+    match listing.send(&mut Recital(control), desk) {
+        Err(End::Lost(lost)) => Err(lost),
+        // The listing has ended the reply.
+        Err(End::Aborted) => control.send(&reply::ABORTED),
+        Ok(()) | Err(_) => Ok(()),
     }
-    control.send(&reply::end_lines(code))
 }
 
 /// A listing's way over the control connection.

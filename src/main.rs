@@ -10,9 +10,13 @@ use pocketftpd::accounts::{Accounts, hash};
 use pocketftpd::cli::{self, Action};
 use pocketftpd::config::{Config, Lifetime, Rights};
 use pocketftpd::daemon::{self, Detached, PidFile};
+use pocketftpd::data;
+use pocketftpd::logging;
+use pocketftpd::pool;
+use pocketftpd::sandbox;
 use pocketftpd::server::{self, Server};
 use pocketftpd::session::{House, Owners};
-use pocketftpd::{data, logging, pool, sandbox, signals};
+use pocketftpd::signals;
 
 /// A wrong flag.
 const USAGE: u8 = 2;

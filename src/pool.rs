@@ -30,8 +30,8 @@ pub const BLOCK: usize = 64 * 1024;
 /// What one getdents64(2) may bring, in octets.
 pub const ENTRIES: usize = 16 * 1024;
 
-/// The pathnames that a session may hold.
-pub const PATHNAMES: usize = 3;
+/// The pathnames that a session may hold, and an argument that a reply repeats.
+pub const PATHNAMES: usize = 4;
 
 const ROOM: usize = LINE_MAX + REPLY_MAX + PATHNAMES * PATH_MAX;
 
@@ -368,11 +368,12 @@ impl Room {
         let (line, all) = all.split_at_mut_checked(LINE_MAX)?;
         let (reply, all) = all.split_at_mut_checked(REPLY_MAX)?;
         let (first, all) = all.split_at_mut_checked(PATH_MAX)?;
-        let (second, third) = all.split_at_mut_checked(PATH_MAX)?;
+        let (second, all) = all.split_at_mut_checked(PATH_MAX)?;
+        let (third, fourth) = all.split_at_mut_checked(PATH_MAX)?;
         Some(Self {
             line,
             reply,
-            pathnames: [first, second, third],
+            pathnames: [first, second, third, fourth],
         })
     }
 }

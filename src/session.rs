@@ -15,6 +15,7 @@ use crate::sandbox::{Identity, Wall};
 use crate::tree::Tree;
 use crate::wire::address::Network;
 use crate::wire::listing::Facts;
+use crate::wire::octets::Octets;
 use crate::wire::pathname::{PATH_MAX, Pathname};
 use crate::wire::printable::Printable;
 use crate::wire::reply::{self, Reply};
@@ -59,11 +60,10 @@ impl House {
                          leave them out of the users file"
                     ));
                 }
-                Err(errno) => {
-                    return Err(format!(
-                        "confine users: {shown}: {errno}; make it below the share, or change the users file"
-                    ));
-                }
+                // The others are served all the same, and it may still be made; see `access::pass`.
+                Err(errno) => log::warn!(
+                    "{shown}: {errno}: whoever is at home there cannot log in before it is made below the share"
+                ),
             }
         }
         Ok(())
@@ -207,6 +207,8 @@ pub struct Session<'m> {
     pub umask: u16,
     /// How long this client may say nothing.
     pub idle_timeout: Duration,
+    /// What a reply or a listing repeats of the command's argument.
+    pub echo: Octets<'m>,
     /// Room for the body of a reply of several lines.
     pub text: [u8; TEXT],
 }
@@ -223,7 +225,7 @@ impl<'m> Session<'m> {
         local: SocketAddr,
         pathnames: &'m mut [&'static mut [u8]; PATHNAMES],
     ) -> Self {
-        let [here, subject, rename_from] = pathnames;
+        let [here, subject, rename_from, echo] = pathnames;
         let (umask, idle_timeout) = (house.policy.umask, house.policy.idle_timeout);
         Self {
             house,
@@ -244,6 +246,7 @@ impl<'m> Session<'m> {
             facts: Facts::ALL,
             umask,
             idle_timeout,
+            echo: Octets::new(echo),
             text: [0; TEXT],
         }
     }

@@ -15,6 +15,7 @@ use crate::wire::glob;
 use crate::wire::listing::{self, Entry, Facts, Kind, LINE_MAX};
 use crate::wire::octets::Cursor;
 use crate::wire::pathname::Pathname;
+use crate::wire::reply;
 
 /// How many directories deep `LIST -R` goes.
 const DEPTH: usize = 16;
@@ -61,8 +62,8 @@ pub struct Listing<'s, 'm> {
     pub style: Style<'s>,
     /// `-R`.
     pub recursive: bool,
-    /// A space before each line, as inside a reply.
-    pub indented: bool,
+    /// The code of the reply that the lines stand in, each behind a space; `None` on a data connection.
+    pub inside: Option<u16>,
 }
 
 /// How much of the desk is for names that are to be sorted, in octets; positions in it fit 16 bits.
@@ -81,19 +82,38 @@ impl Listing<'_, '_> {
             now: now(),
             since_output: 0,
         };
+        if let Some(code) = self.inside {
+            reply::begin_lines(code, &mut page.out);
+        }
+        let result = self.lines(&mut page, names, desk.entries);
+        if let Some(code) = self.inside {
+            // Also where it ended early: what could be read has been told, and the reply must be ended.
+            page.line(false)?;
+            reply::end_lines(code).write(&mut page.out);
+        }
+        if self.inside.is_some() || result.is_ok() {
+            page.flush()?;
+        }
+        result
+    }
+
+    fn lines(
+        &mut self,
+        page: &mut Page<'_>,
+        names: &mut [u8],
+        entries: &mut [MaybeUninit<u8>],
+    ) -> Result<(), End> {
         match std::mem::replace(&mut self.subject, Subject::Itself) {
-            Subject::Itself => self.itself(&mut page)?,
-            Subject::Matching(directory) => {
-                self.inside(&directory, true, &mut page, names, desk.entries)?
-            }
+            Subject::Itself => self.itself(page),
+            Subject::Matching(directory) => self.names(&directory, true, page, names, entries),
             Subject::Inside(directory) => {
-                self.inside(&directory, false, &mut page, names, desk.entries)?;
+                self.names(&directory, false, page, names, entries)?;
                 if self.recursive {
-                    self.descend(&mut page, names, desk.entries)?;
+                    self.descend(page, names, entries)?;
                 }
+                Ok(())
             }
         }
-        page.flush()
     }
 
     fn itself(&mut self, page: &mut Page<'_>) -> Result<(), End> {
@@ -105,7 +125,7 @@ impl Listing<'_, '_> {
         } else {
             self.at.name()
         };
-        page.line(self.indented)?;
+        page.line(self.inside.is_some())?;
         match self.style {
             Style::Names(prefix) => {
                 listing::bare_line(name, prefix, &mut page.out);
@@ -116,7 +136,7 @@ impl Listing<'_, '_> {
     }
 
     /// Sends the names of one directory.
-    fn inside(
+    fn names(
         &mut self,
         directory: &Directory,
         matching: bool,
@@ -160,7 +180,7 @@ impl Listing<'_, '_> {
             return Ok(());
         }
         if let Style::Names(prefix) = self.style {
-            page.line(self.indented)?;
+            page.line(self.inside.is_some())?;
             listing::bare_line(octets, prefix, &mut page.out);
             return Ok(());
         }
@@ -168,7 +188,7 @@ impl Listing<'_, '_> {
             return Ok(());
         };
         let mut entry = tree::entry(octets, &stat);
-        page.line(self.indented)?;
+        page.line(self.inside.is_some())?;
         let Style::Facts(chosen) = self.style else {
             if entry.kind == Kind::Link {
                 self.long_link(entry, directory, name, page);
@@ -248,13 +268,13 @@ impl Listing<'_, '_> {
             };
             let below = self.at.octets().get(base..).unwrap_or_default();
             let below = below.strip_prefix(b"/").unwrap_or(below);
-            page.line(self.indented)?;
+            page.line(self.inside.is_some())?;
             page.out.push(b"\r\n");
-            page.line(self.indented)?;
+            page.line(self.inside.is_some())?;
             page.out.push(b"./");
-            crate::wire::reply::escape(below, &mut page.out);
+            reply::escape(below, &mut page.out);
             page.out.push(b":\r\n");
-            self.inside(&directory, false, page, names, entries)?;
+            self.names(&directory, false, page, names, entries)?;
             if depth + 1 < DEPTH {
                 depth += 1;
                 if let Some(position) = positions.get_mut(depth) {
@@ -271,7 +291,7 @@ impl Listing<'_, '_> {
 const TARGET: usize = 4095;
 
 fn unreadable() -> End {
-    End::Refused(crate::wire::reply::READ_ERROR)
+    End::Refused(reply::READ_ERROR)
 }
 
 fn now() -> i64 {

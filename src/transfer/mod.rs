@@ -158,9 +158,10 @@ impl Cargo<'_, '_> {
         match self {
             Self::Store {
                 name, unique: true, ..
-            } => reply::opening_unique(name),
-            Self::Retrieve { .. } => reply::opening(ascii, self.name(), self.length(ascii)),
-            Self::Store { .. } | Self::List(_) => reply::opening(ascii, self.name(), None),
+            } => reply::opening_unique(last(name)),
+            Self::Retrieve { .. } => reply::opening(ascii, last(self.name()), self.length(ascii)),
+            Self::Store { .. } => reply::opening(ascii, last(self.name()), None),
+            Self::List(_) => reply::opening(ascii, self.name(), None),
         }
     }
 
@@ -181,6 +182,14 @@ impl Cargo<'_, '_> {
             Self::List(listing) => listing.send(flow, desk).map(|()| reply::LISTED),
         }
     }
+}
+
+/// The last component of a pathname.
+fn last(pathname: &[u8]) -> &[u8] {
+    pathname
+        .rsplit(|octet| *octet == b'/')
+        .next()
+        .unwrap_or(pathname)
 }
 
 /// One line for a transfer, finished or not.

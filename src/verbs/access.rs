@@ -25,10 +25,8 @@ pub fn user<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
 
 /// `PASS <SP> password`: 230, or 530 after a while; the third failure ends the session.
 pub fn pass<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
-    match session.login {
-        Login::Stranger => return Err(reply::USER_FIRST),
-        Login::Named => {}
-        Login::Done(_) => return Ok(Say(reply::ALREADY_IN)),
+    if !matches!(session.login, Login::Named) {
+        return Err(reply::USER_FIRST);
     }
     let began = Instant::now();
     let house = session.house.clone();

@@ -37,7 +37,8 @@ pub fn mfmt<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
         time_and_pathname(argument).ok_or(reply::BAD_ARGUMENT)?;
     session.name(pathname)?;
     set_time(session, seconds, nanoseconds)?;
-    Ok(Say(reply::modified_of(seconds, session.subject.octets())))
+    let shown = keep(session, pathname)?;
+    Ok(Say(reply::modified_of(seconds, shown)))
 }
 
 /// `MFF <SP> fact=value;... <SP> pathname`: Modify and UNIX.mode can be set.
@@ -82,14 +83,14 @@ pub fn mff<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s,
     if let Some((seconds, nanoseconds)) = modified {
         set_time(session, seconds, nanoseconds)?;
     }
-    let text = session
-        .text
-        .get_mut(..argument.len())
-        .ok_or(reply::BAD_ARGUMENT)?;
-    text.copy_from_slice(argument);
-    Ok(Say(reply::facts_set(
-        session.text.get(..argument.len()).unwrap_or_default(),
-    )))
+    let shown = keep(session, argument)?;
+    Ok(Say(reply::facts_set(shown)))
+}
+
+/// Keeps octets of the command for its reply, which is put together when the command line may be gone.
+fn keep<'s>(session: &'s mut Session<'_>, octets: &[u8]) -> Result<&'s [u8], Reply<'static>> {
+    session.echo.set(octets).map_err(|_| reply::BAD_ARGUMENT)?;
+    Ok(session.echo.get())
 }
 
 /// `AVBL [<SP> pathname]`: octets that can still be stored there.

@@ -17,15 +17,15 @@ use crate::wire::reply::{self, Reply};
 /// `LIST [<SP> [options] pathname]`.
 pub fn list<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
     session.restart_at = 0;
-    let (options, pathname) = listing::options(argument);
+    let (options, pathname) = options(session, argument)?;
     let subject = subject(session, options, pathname)?;
-    move_listing(session, "LIST", subject, 0, Kinds::Long, options.recursive)
+    move_listing(session, "LIST", subject, Kinds::Long, options.recursive)
 }
 
 /// `NLST [<SP> [options] pathname]`: the names, with what the client put before them, so that each can be asked for.
 pub fn nlst<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
     session.restart_at = 0;
-    let (options, pathname) = listing::options(argument);
+    let (options, pathname) = options(session, argument)?;
     let subject = subject(session, options, pathname)?;
     let before = match subject {
         Subject::Inside(_) if matches!(pathname, b"" | b"." | b"./") => 0,
@@ -35,21 +35,23 @@ pub fn nlst<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
             .rposition(|octet| *octet == b'/')
             .map_or(0, |slash| slash + 1),
     };
-    let mut prefix = Cursor::new(&mut session.text);
-    prefix.push(pathname.get(..before).unwrap_or_default());
-    if before > 0 && !prefix.written().ends_with(b"/") {
-        prefix.octet(b'/');
-    }
-    if prefix.is_full() {
-        return Err(reply::BAD_PATHNAME);
-    }
-    let length = prefix.len();
+    let prefix = pathname.get(..before).unwrap_or_default();
+    let slash: &[u8] = if before > 0 && !prefix.ends_with(b"/") {
+        b"/"
+    } else {
+        b""
+    };
+    let kept = session
+        .echo
+        .set(prefix)
+        .and_then(|()| session.echo.push(slash));
+    kept.map_err(|_| reply::BAD_PATHNAME)?;
     let kinds = if options.long {
         Kinds::Long
     } else {
         Kinds::Names
     };
-    move_listing(session, "NLST", subject, length, kinds, options.recursive)
+    move_listing(session, "NLST", subject, kinds, options.recursive)
 }
 
 /// `MLSD [<SP> pathname]`: 501 for what is no directory (RFC 3659 7.2.1).
@@ -67,7 +69,6 @@ pub fn mlsd<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
         session,
         "MLSD",
         Subject::Inside(directory),
-        0,
         Kinds::Facts,
         false,
     )
@@ -116,10 +117,10 @@ pub fn mlst<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
 
 /// `STAT [<SP> pathname]`: the session, or a listing inside a reply.
 pub fn stat<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
-    let (options, pathname) = listing::options(argument);
     if argument.trim_ascii().is_empty() {
         return Ok(Say(status(session)));
     }
+    let (options, pathname) = options(session, argument)?;
     let subject = subject(session, options, pathname)?;
     // RFC 959 4.2.1: 212 for a directory, 213 for a file.
     let code = if matches!(subject, Subject::Itself) {
@@ -127,14 +128,11 @@ pub fn stat<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
     } else {
         212
     };
-    let listing = prepare(session, subject, 0, Kinds::Long, options.recursive)?;
-    Ok(Recite(
-        code,
-        Listing {
-            indented: true,
-            ..listing
-        },
-    ))
+    let listing = prepare(session, subject, Kinds::Long, options.recursive)?;
+    Ok(Recite(Listing {
+        inside: Some(code),
+        ..listing
+    }))
 }
 
 fn status<'s>(session: &'s mut Session<'_>) -> Reply<'s> {
@@ -172,6 +170,21 @@ fn status<'s>(session: &'s mut Session<'_>) -> Reply<'s> {
         text.get(..length).unwrap_or_default(),
         "End",
     )
+}
+
+/// Takes the options off an argument, unless it looks like options that no client sends and is the name of something.
+fn options<'a>(
+    session: &mut Session<'_>,
+    argument: &'a [u8],
+) -> Result<(Options, &'a [u8]), Reply<'static>> {
+    let usual = |octet: &u8| b"aAlLRrtSdF1 -".contains(octet);
+    if argument.starts_with(b"-") && !argument.iter().all(usual) {
+        session.name(argument)?;
+        if session.account()?.tree.stat_link(&session.subject).is_ok() {
+            return Ok((Options::default(), argument));
+        }
+    }
+    Ok(listing::options(argument))
 }
 
 /// Finds out what an argument of LIST or NLST means: the literal name, else a pattern in the last component.
@@ -231,12 +244,11 @@ fn move_listing<'s, 'm>(
     session: &'s mut Session<'m>,
     verb: &'static str,
     subject: Subject,
-    prefix: usize,
     kinds: Kinds,
     recursive: bool,
 ) -> Outcome<'s, 'm> {
     let endpoint = service::endpoint(session)?;
-    let listing = prepare(session, subject, prefix, kinds, recursive)?;
+    let listing = prepare(session, subject, kinds, recursive)?;
     // Lines of a listing end with CR LF under either type already.
     Ok(Move(Transfer {
         endpoint,
@@ -249,7 +261,6 @@ fn move_listing<'s, 'm>(
 fn prepare<'s, 'm>(
     session: &'s mut Session<'m>,
     subject: Subject,
-    prefix: usize,
     kinds: Kinds,
     recursive: bool,
 ) -> Result<Listing<'s, 'm>, Reply<'static>> {
@@ -258,7 +269,7 @@ fn prepare<'s, 'm>(
         subject: at,
         rename_from: scratch,
         house,
-        text,
+        echo,
         facts,
         ..
     } = session
@@ -267,7 +278,7 @@ fn prepare<'s, 'm>(
     };
     let style = match kinds {
         Kinds::Long => Style::Long,
-        Kinds::Names => Style::Names(text.get(..prefix).unwrap_or_default()),
+        Kinds::Names => Style::Names(echo.get()),
         Kinds::Facts => Style::Facts(*facts),
     };
     Ok(Listing {
@@ -278,6 +289,6 @@ fn prepare<'s, 'm>(
         scratch,
         style,
         recursive,
-        indented: false,
+        inside: None,
     })
 }

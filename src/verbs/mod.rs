@@ -31,8 +31,8 @@ pub enum Answer<'s, 'm> {
     SayAt(Reply<'s>, Instant),
     /// A transfer; it brings its own replies.
     Move(Transfer<'s, 'm>),
-    /// A listing inside a reply: its code.
-    Recite(u16, Listing<'s, 'm>),
+    /// A listing inside a reply.
+    Recite(Listing<'s, 'm>),
     /// The last reply of the session.
     Close(Reply<'s>),
     /// The same, but not before an instant.

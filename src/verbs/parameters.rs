@@ -129,8 +129,8 @@ pub fn pasv<'s, 'm>(session: &'s mut Session<'m>, _: &[u8]) -> Outcome<'s, 'm> {
 
 /// `EPSV [<SP> 1 | 2 | ALL]`.
 pub fn epsv<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
-    let wanted = address::parse_epsv(argument).ok_or(reply::BAD_ARGUMENT)?;
     session.endpoint = Endpoint::None;
+    let wanted = address::parse_epsv(argument).ok_or(reply::BAD_ARGUMENT)?;
     match wanted {
         Epsv::All => {
             session.epsv_only = true;

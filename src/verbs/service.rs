@@ -97,7 +97,7 @@ pub fn stou<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
     let upload = unique(session, wish)?;
     let (endpoint, ascii) = (endpoint(session)?, session.is_ascii());
     let cargo = Cargo::Store {
-        name: session.subject.name(),
+        name: session.subject.octets(),
         upload,
         unique: true,
     };
