@@ -409,8 +409,8 @@ impl Reply<'_> {
     }
 }
 
-/// Writes octets of a client's or a file's, so that they stay inside their line: control characters become `?`, and
-/// 0xFF is doubled, since alone it is Telnet's escape (RFC 854).
+/// Writes octets of a client's or a file's, so that they stay inside their line: control characters but tabs become `?`,
+/// and 0xFF is doubled, since alone it is Telnet's escape (RFC 854).
 pub fn escape(octets: &[u8], out: &mut Cursor<'_>) {
     for run in octets.chunk_by(|a, b| is_plain(*a) == is_plain(*b)) {
         if run.first().is_some_and(|octet| is_plain(*octet)) {
@@ -428,7 +428,7 @@ pub fn escape(octets: &[u8], out: &mut Cursor<'_>) {
 }
 
 fn is_plain(octet: u8) -> bool {
-    !octet.is_ascii_control() && octet != 0xFF
+    octet == b'\t' || (!octet.is_ascii_control() && octet != 0xFF)
 }
 
 #[cfg(test)]
