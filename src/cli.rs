@@ -7,6 +7,7 @@
 mod values;
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt as _;
@@ -91,6 +92,9 @@ struct Flags {
     /// refuse EPSV (default: off)
     #[argh(switch)]
     no_epsv: bool,
+    /// FROM, an address or network whose load balancers send a PROXY header; may be given again (default: none)
+    #[argh(option, from_str_fn(values::network))]
+    proxy_protocol: Vec<(IpAddr, u8)>,
     /// seats: so many clients at once (default: 32)
     #[argh(option, from_str_fn(values::clients))]
     max_clients: Option<usize>,
@@ -226,6 +230,7 @@ impl Flags {
             run_as: self.run_as,
             max_clients,
             max_per_ip,
+            proxies: self.proxy_protocol,
             policy: Policy {
                 passive_ports: self.passive_ports,
                 public_address: self.public_address,

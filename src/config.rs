@@ -26,6 +26,8 @@ pub struct Config {
     pub max_per_ip: usize,
     /// What holds for every session.
     pub policy: Policy,
+    /// Load balancers that say with the PROXY protocol who the client is: address and length of the prefix.
+    pub proxies: Vec<(IpAddr, u8)>,
     /// Where log lines go.
     pub log: Log,
     /// How the process lives: in the foreground, detached, or for one client.

@@ -14,6 +14,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use crate::wire::address;
 use crate::wire::command::{self, Line, VerbName};
 use crate::wire::octets::Cursor;
+use crate::wire::proxy::{self, Header};
 use crate::wire::reply::Reply;
 use crate::wire::telnet::Telnet;
 
@@ -151,6 +152,42 @@ impl<'m> Control<'m> {
     /// The client's address, an IPv4 one as such even where the socket is IPv6.
     pub fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// Notes that the connection comes from another client than it seems.
+    pub fn is_from(&mut self, client: SocketAddr) {
+        self.peer = canonical(client);
+    }
+
+    /// Reads the header of the PROXY protocol, which stands before everything else, and nothing behind it.
+    ///
+    /// # Errors
+    /// `InvalidData` if there is none; `TimedOut` if it is not whole by `deadline`.
+    pub fn introduction(&mut self, deadline: Instant) -> io::Result<Option<SocketAddr>> {
+        let socket = self.stream.as_raw_fd();
+        let mut header = [0; proxy::HEADER_MAX];
+        let mut len = 0;
+        loop {
+            if !self.rest(PollFlags::POLLIN, deadline)? {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            // Octets behind the header are not Telnet-filtered yet: they are only looked at, and left where they are.
+            let room = header.get_mut(len..).unwrap_or_default();
+            let seen = socket::recv(socket, room, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)?;
+            if seen == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let (taken, client) = match proxy::parse(header.get(..len + seen).unwrap_or_default()) {
+                Header::Partial => (len + seen, None),
+                Header::Whole(whole, client) => (whole, Some(client)),
+                Header::Bad => return Err(io::ErrorKind::InvalidData.into()),
+            };
+            let room = header.get_mut(len..taken).unwrap_or_default();
+            len += socket::recv(socket, room, MsgFlags::MSG_DONTWAIT)?;
+            if let Some(client) = client {
+                return Ok(client);
+            }
+        }
     }
 
     /// The server's address that the client has reached, in the same form.

@@ -3,22 +3,24 @@
 //! Exactly one final reply follows each command: that is the shape of this loop, not a habit of the verbs.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::control::{Control, Heard, Interruption, Lost};
+use crate::data::Endpoint;
 use crate::pool::{Guest, Room, Seat};
 use crate::session::{House, Login, Session};
 use crate::transfer::flow::{End, Sink};
 use crate::transfer::listing::Listing;
+use crate::verbs::parameters;
 use crate::verbs::{self, Answer, Needs, Outcome, Takes};
 use crate::wire::command::{self, Line, VerbName};
 use crate::wire::printable::Printable;
-use crate::wire::reply;
+use crate::wire::reply::{self, Reply};
 
 /// Serves one client from the greeting to the goodbye.
 pub fn serve(guest: Guest, house: &Arc<House>) {
     let Guest {
-        seat,
+        mut seat,
         control,
         peer,
         mut room,
@@ -35,9 +37,42 @@ pub fn serve(guest: Guest, house: &Arc<House>) {
     // A client that is gone already has no address any more.
     let Ok(local) = control.local() else { return };
     log::debug!("[{}] {peer} connected to {local}", seat.number());
+    let behind = house
+        .proxies
+        .iter()
+        .any(|network| network.contains(peer.ip()));
+    if behind && !introduce(&mut control, &mut seat, house) {
+        return;
+    }
+    let peer = control.peer();
     let mut session = Session::new(house.clone(), seat.number(), peer, local, pathnames);
     let lost = converse(&mut session, &mut control, &seat);
     farewell(&session, &mut control, &seat, lost);
+}
+
+/// Lets a load balancer say who the client is; false if it does not, or that client has its share of the seats.
+fn introduce(control: &mut Control<'_>, seat: &mut Seat, house: &House) -> bool {
+    let by = Instant::now() + house.policy.login_timeout;
+    let (number, balancer) = (seat.number(), control.peer());
+    let client = match control.introduction(by) {
+        Ok(client) => client,
+        Err(error) => {
+            log::warn!(
+                "[{number}] {balancer} sent no PROXY header that can be read; hung up: {error}"
+            );
+            return false;
+        }
+    };
+    // The balancer's own connections, which ask whether this server lives, stay its own.
+    let Some(client) = client else { return true };
+    log::debug!("[{number}] {balancer} brings {client}");
+    control.is_from(client);
+    if seat.moves_to(client) {
+        return true;
+    }
+    let _ = control.send(&reply::FULL_FOR_YOU);
+    control.part();
+    false
 }
 
 /// Tells the client why it is over, if it can still hear that, and the log.
@@ -72,6 +107,7 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
     let house = session.house.clone();
     control.send(&reply::greeting(&house.policy.banner))?;
     let mut log_in_by = Instant::now() + house.policy.login_timeout;
+    let mut port_since = Instant::now();
     loop {
         let stranger = !matches!(session.login, Login::Done(_));
         let deadline = if stranger {
@@ -79,7 +115,17 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
         } else {
             Instant::now() + session.idle_timeout
         };
-        let heard = control.line(deadline)?;
+        let heard = match passive_until(session, port_since) {
+            Some(until) if until < deadline => match control.line(until) {
+                Err(Lost::TimedOut) => {
+                    // Nobody comes for this port; others may be waiting for it.
+                    session.endpoint = Endpoint::None;
+                    control.line(deadline)?
+                }
+                heard => heard?,
+            },
+            _ => control.line(deadline)?,
+        };
         if heard == Heard::TooLong {
             control.send(&reply::LINE_TOO_LONG)?;
             continue;
@@ -130,12 +176,26 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
             }
         }
         seat.now(|doing| (doing.verb, doing.since) = ("waiting", Instant::now()));
+        // Whatever was reserved and not used is free again.
+        session.reserved = None;
+        if matches!(name, name if name == VerbName::of("PASV") || name == VerbName::of("EPSV")) {
+            port_since = Instant::now();
+        }
         if stranger && matches!(session.login, Login::Done(_)) {
             seat.now(|doing| doing.user = session.user.for_seat());
         } else if !stranger && !matches!(session.login, Login::Done(_)) {
             // After REIN or a new USER the time for a log-in begins anew.
             log_in_by = Instant::now() + house.policy.login_timeout;
         }
+    }
+}
+
+/// By when a passive port that nobody uses is given back: only ports of a range are scarce.
+fn passive_until(session: &Session<'_>, since: Instant) -> Option<Instant> {
+    let policy = &session.house.policy;
+    match (&session.endpoint, &policy.passive_ports) {
+        (Endpoint::Passive(_), Some(_)) => Some(since + policy.data_timeout),
+        _ => None,
     }
 }
 
@@ -163,6 +223,10 @@ fn answer<'s, 'm>(
             wait_for_turn(session, control, log_in_by)?;
             Ok(())
         }
+        Needs::Port => match session.account().map(drop) {
+            Ok(()) => wait_for_port(session, control)?,
+            refusal => refusal,
+        },
         Needs::Login => session.account().map(drop),
         Needs::Write => session.writer().map(drop),
     };
@@ -180,6 +244,39 @@ fn answer<'s, 'm>(
     }
     session.renaming = renaming && name == VerbName::of("RNTO");
     Ok((verb.run)(session, argument))
+}
+
+/// How long to wait before looking again for a free port.
+const PORT_AGAIN: Duration = Duration::from_millis(20);
+
+/// Finds a port for a passive data connection; where all of a range are busy, waits as long as for the connection.
+///
+/// # Errors
+/// [`Lost::Closed`] if the client leaves meanwhile.
+fn wait_for_port(
+    session: &mut Session<'_>,
+    control: &Control<'_>,
+) -> Result<Result<(), Reply<'static>>, Lost> {
+    let give_up = Instant::now() + session.house.policy.data_timeout;
+    loop {
+        match parameters::reserve(session) {
+            Ok(true) => return Ok(Ok(())),
+            Ok(false) => {}
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+        let now = Instant::now();
+        if now >= give_up {
+            log::warn!(
+                "[{}] {} every port of --passive-ports is busy: give it a larger range",
+                session.number,
+                session.peer
+            );
+            return Ok(Err(reply::NO_PORT));
+        }
+        if !control.pause(give_up.min(now + PORT_AGAIN)) {
+            return Err(Lost::Closed);
+        }
+    }
 }
 
 /// Waits until the client's address may have its next password checked; many connections do not help it.

@@ -17,6 +17,7 @@ use pocketftpd::sandbox;
 use pocketftpd::server::{self, Server};
 use pocketftpd::session::{House, Owners};
 use pocketftpd::signals;
+use pocketftpd::wire::address::Network;
 
 /// A wrong flag.
 const USAGE: u8 = 2;
@@ -98,6 +99,7 @@ fn run(config: &Config) -> Result<(), String> {
         identity: Arc::new(identity),
         wall: confined.wall(),
         networks,
+        proxies: proxies(config),
         owners,
     };
     house.check_directories()?;
@@ -114,6 +116,13 @@ fn run(config: &Config) -> Result<(), String> {
     }
     server.run(&signals);
     pid_file.as_mut().map_or(Ok(()), PidFile::clear)
+}
+
+fn proxies(config: &Config) -> Vec<Network> {
+    let networks = config.proxies.iter();
+    networks
+        .map(|&(address, prefix)| Network { address, prefix })
+        .collect()
 }
 
 /// What somebody who reads the log at night wants to know first.

@@ -192,10 +192,13 @@ impl Pool {
     ///
     /// # Errors
     /// Why there is none.
+    ///
+    /// `counted` is false for a load balancer, behind which many clients share one address.
     pub fn seat(
         self: &Arc<Self>,
         control: TcpStream,
         peer: SocketAddr,
+        counted: bool,
     ) -> Result<Guest, (NoSeat, TcpStream)> {
         let mut state = self.state();
         if state.stop_by.is_some() {
@@ -207,7 +210,7 @@ impl Pool {
             .flatten()
             .filter(|sitting| sitting.peer == peer.ip())
             .count();
-        if taken >= self.per_address {
+        if counted && taken >= self.per_address {
             return Err((NoSeat::FullForAddress, control));
         }
         let Some(index) = state.sitting.iter().position(Option::is_none) else {
@@ -396,6 +399,23 @@ impl Seat {
     /// The session's number, counted from 1.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Counts the session for `client`, whom a load balancer has brought; false if that address has its share already.
+    pub fn moves_to(&mut self, client: SocketAddr) -> bool {
+        let mut state = self.pool.state();
+        let others = state
+            .sitting
+            .iter()
+            .flatten()
+            .filter(|sitting| sitting.peer == client.ip());
+        if others.count() >= self.pool.per_address {
+            return false;
+        }
+        if let Some(Some(sitting)) = state.sitting.get_mut(self.index) {
+            (sitting.peer, sitting.address) = (client.ip(), client);
+        }
+        true
     }
 
     /// By when everything must have ended, if the server is stopping.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{
@@ -47,11 +48,32 @@ const DESCRIPTORS_BESIDE: u64 = 32;
 /// # Errors
 /// One line that names the address, the reason and the way out.
 pub fn bind_all(config: &Config) -> Result<Vec<TcpListener>, String> {
-    config
-        .listen
-        .iter()
+    let given = given(config.policy.data_timeout)?;
+    if !given.is_empty() {
+        return Ok(given);
+    }
+    let places = config.listen.iter();
+    places
         .map(|place| bind_one(*place, config.policy.data_timeout))
         .collect()
+}
+
+/// Sockets that the service manager has opened for us (systemd's LISTEN_FDS); they come before `--listen`.
+fn given(unread: Duration) -> Result<Vec<TcpListener>, String> {
+    let failed = |error: io::Error| {
+        format!("take over sockets (LISTEN_FDS): {error}; they must be listening TCP sockets")
+    };
+    let mut given = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..given.len() {
+        let Some(listener) = given.take_tcp_listener(index).map_err(failed)? else {
+            continue;
+        };
+        listener.set_nonblocking(false).map_err(failed)?;
+        control::prepare(listener.as_fd(), unread).map_err(failed)?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
 }
 
 fn bind_one(place: Listen, unread: Duration) -> Result<TcpListener, String> {
@@ -171,6 +193,7 @@ impl Server {
             let door = Door {
                 listener: listener.clone(),
                 pool: pool.clone(),
+                house: house.clone(),
                 serve: Arc::new({
                     let house = house.clone();
                     move |guest: Guest| interpreter::serve(guest, &house)
@@ -254,6 +277,7 @@ fn spare(listener: &TcpListener) -> Option<OwnedFd> {
 struct Door<F> {
     listener: Arc<TcpListener>,
     pool: Arc<Pool>,
+    house: Arc<House>,
     serve: Arc<F>,
     closing: Arc<AtomicBool>,
     spare: Option<OwnedFd>,
@@ -271,7 +295,12 @@ impl<F: Fn(Guest) + Send + Sync + 'static> Door<F> {
     }
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let guest = match self.pool.seat(stream, peer) {
+        let counted = !self
+            .house
+            .proxies
+            .iter()
+            .any(|network| network.contains(peer.ip()));
+        let guest = match self.pool.seat(stream, peer, counted) {
             Ok(guest) => guest,
             Err((why, stream)) => {
                 let reply = match why {
@@ -382,7 +411,7 @@ pub fn serve_standard_input(
     control::prepare(stream.as_fd(), config.policy.data_timeout).map_err(failed)?;
     stream.set_nonblocking(false).map_err(failed)?;
     let pool = Pool::new(1, 1, confined);
-    match pool.seat(stream, peer) {
+    match pool.seat(stream, peer, false) {
         Ok(guest) => interpreter::serve(guest, &Arc::new(house)),
         Err((why, stream)) => {
             log::error!("{peer} turned away: {why}");

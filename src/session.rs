@@ -1,6 +1,6 @@
 //! What one client has said so far: the state between its commands (RFC 959 5.3, RFC 2428, RFC 3659).
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub struct House {
     pub wall: Wall,
     /// The networks that this box is directly connected to.
     pub networks: Vec<Network>,
+    /// Load balancers that say with the PROXY protocol who the client is.
+    pub proxies: Vec<Network>,
     /// The names of users and groups, as they were before the chroot.
     pub owners: Owners,
 }
@@ -197,6 +199,8 @@ pub struct Session<'m> {
     pub representation: RepresentationType,
     /// Where the next data connection comes about.
     pub endpoint: Endpoint,
+    /// A port that was found for the passive data connection which the present command asks for.
+    pub reserved: Option<TcpListener>,
     /// REST: where the next transfer begins, in octets.
     pub restart_at: u64,
     /// EPSV ALL was said.
@@ -241,6 +245,7 @@ impl<'m> Session<'m> {
             renaming: false,
             representation: RepresentationType::Ascii,
             endpoint: Endpoint::None,
+            reserved: None,
             restart_at: 0,
             epsv_only: false,
             facts: Facts::ALL,

@@ -137,6 +137,7 @@ fn start(share: &Path, log: &Path) -> SocketAddr {
         identity: Arc::new(identity),
         wall: confined.wall(),
         networks: Vec::new(),
+        proxies: Vec::new(),
         owners,
     };
     // Its threads serve until the process ends.

@@ -206,7 +206,7 @@ fn switches_reach_their_place() {
 #[rustfmt::skip] // a table is read by columns
 fn every_refusal_is_one_line_that_names_flag_value_and_remedy() {
     let share = &["--share", "/srv"][..];
-    let table: [(&[&str], &str); 47] = [
+    let table: [(&[&str], &str); 49] = [
         (&[], "--share DIR is missing: name the directory to share"),
         (&["--share"], "--share: the value is missing"),
         (&["--share="], "--share : expected a path, not nothing"),
@@ -221,6 +221,8 @@ fn every_refusal_is_one_line_that_names_flag_value_and_remedy() {
         (&["--listen", "65536"], "--listen 65536: expected PORT, IPV4:PORT or [IPV6]:PORT, in numbers, the port up to 65535"),
         (&["--listen", "::1"], "--listen ::1: expected PORT, IPV4:PORT or [IPV6]:PORT, in numbers, the port up to 65535"),
         (&["--listen", "[fe80::1%2]:21"], "--listen [fe80::1%2]:21: an address with a zone cannot be listened at; use [::] instead"),
+        (&["--proxy-protocol", "balancer"], "--proxy-protocol balancer: expected an address, or a network such as 192.0.2.0/24"),
+        (&["--proxy-protocol", "192.0.2.0/33"], "--proxy-protocol 192.0.2.0/33: expected a length of the prefix from 0 to 32"),
         (&["--passive-ports", "0-5"], "--passive-ports 0-5: expected LO-HI with LO at least 1 and not above HI"),
         (&["--passive-ports", "6-5"], "--passive-ports 6-5: expected LO-HI with LO at least 1 and not above HI"),
         (&["--passive-ports", "a"], "--passive-ports a: expected LO-HI or one port, from 1 to 65535"),
@@ -294,7 +296,7 @@ fn the_help_names_each_flag_on_a_narrow_line() {
         help.ends_with('\n') && help.starts_with("Usage: pocketftpd --share DIR"),
         "{help}"
     );
-    let flags = "share listen writable users anonymous run-as passive-ports public-address active-from-20 no-active \
+    let flags = "share listen writable users anonymous run-as passive-ports public-address proxy-protocol active-from-20 no-active \
                  no-passive no-epsv max-clients max-per-ip idle-timeout login-timeout data-timeout umask banner \
                  log-level log-file syslog daemon pid-file inetd hash-password version help";
     for flag in flags.split_whitespace() {

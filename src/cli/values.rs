@@ -45,6 +45,22 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
+/// An address, or a network as address and length of its prefix.
+pub fn network(text: &str) -> Result<(IpAddr, u8), String> {
+    const WANTED: &str = "expected an address, or a network such as 192.0.2.0/24";
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().map_err(|_| WANTED.to_owned())?;
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = match prefix {
+        Some(prefix) => within(prefix, 0..=whole, "a length of the prefix")?,
+        None => whole,
+    };
+    Ok((address, prefix))
+}
+
 pub fn listen(text: &str) -> Result<Listen, String> {
     if let Some(port) = digits(text) {
         return Ok(Listen {

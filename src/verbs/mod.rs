@@ -52,6 +52,8 @@ pub enum Needs {
     Nothing,
     /// The client's address must be allowed its next guess at a password.
     Turn,
+    /// A log-in, and a port for a passive data connection; where a range is busy, it is waited for.
+    Port,
     /// A log-in.
     Login,
     /// A log-in of one who may change things.
@@ -116,7 +118,7 @@ pub struct Verb {
     pub run: Run,
 }
 
-use Needs::{Login, Nothing as Free, Turn, Write};
+use Needs::{Login, Nothing as Free, Port, Turn, Write};
 use Offer::{Active, Always, ExtendedPassive, Never, Passive};
 use Takes::{Argument, Maybe, Nothing};
 
@@ -170,8 +172,8 @@ pub static VERBS: &[Verb] = &[
     row("MODE", Login, Argument, Always,          "",                        "<SP> S",                         parameters::mode),
     row("PORT", Login, Argument, Active,          "",                        "<SP> h1,h2,h3,h4,p1,p2",         parameters::port),
     row("EPRT", Login, Argument, Active,          "EPRT",                    "<SP> |1-or-2|address|port|",     parameters::eprt),
-    row("PASV", Login, Nothing,  Passive,         "PASV",                    "",                               parameters::pasv),
-    row("EPSV", Login, Maybe,    ExtendedPassive, "EPSV",                    "[<SP> 1 | 2 | ALL]",             parameters::epsv),
+    row("PASV", Port,  Nothing,  Passive,         "PASV",                    "",                               parameters::pasv),
+    row("EPSV", Port,  Maybe,    ExtendedPassive, "EPSV",                    "[<SP> 1 | 2 | ALL]",             parameters::epsv),
     row("RETR", Login, Argument, Always,          "",                        "<SP> pathname",                  service::retr),
     row("STOR", Write, Argument, Always,          "",                        "<SP> pathname",                  service::stor),
     row("STOU", Write, Maybe,    Always,          "",                        "[<SP> pathname]",                service::stou),

@@ -150,18 +150,27 @@ pub fn epsv<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
     Ok(Say(reply::extended_passive(port)))
 }
 
+/// Finds a port for a passive data connection, unless all of the range are busy; the one before is given back first.
+///
+/// # Errors
+/// 425 if there is none to be had.
+pub fn reserve(session: &mut Session<'_>) -> Result<bool, Reply<'static>> {
+    session.endpoint = Endpoint::None;
+    match data::passive(session.local, session.house.policy.passive_ports.as_ref()) {
+        Ok(listener) => session.reserved = Some(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(false),
+        Err(error) => {
+            let (number, peer) = (session.number, session.peer);
+            log::error!("[{number}] {peer} no passive port to be had: {error}");
+            return Err(reply::NO_PORT);
+        }
+    }
+    Ok(true)
+}
+
 fn listen(session: &mut Session<'_>) -> Result<u16, Reply<'static>> {
-    let ports = session.house.policy.passive_ports.as_ref();
-    let failed = |error: io::Error| {
-        log::error!(
-            "[{}] {} no passive port to be had: {error}; a larger range for --passive-ports helps where one is set",
-            session.number,
-            session.peer
-        );
-        reply::NO_PORT
-    };
-    let listener = data::passive(session.local, ports).map_err(failed)?;
-    let port = listener.local_addr().map_err(failed)?.port();
+    let listener = session.reserved.take().ok_or(reply::NO_PORT)?;
+    let port = listener.local_addr().map_err(|_| reply::NO_PORT)?.port();
     session.endpoint = Endpoint::Passive(listener);
     Ok(port)
 }

@@ -8,6 +8,7 @@ pub mod listing;
 pub mod octets;
 pub mod pathname;
 pub mod printable;
+pub mod proxy;
 pub mod reply;
 pub mod telnet;
 pub mod time;
