@@ -78,7 +78,7 @@ fn curl_lists_a_directory() {
             .output()
             .unwrap(),
     );
-    assert_eq!(names, "empty\r\nhello.txt\r\nnoise.bin\r\nsub\r\n");
+    assert_eq!(names, "empty\nhello.txt\nnoise.bin\nsub\n");
     let lines = finished(
         curl()
             .args(["-sS", &url(&server, "sub/")])
@@ -86,7 +86,7 @@ fn curl_lists_a_directory() {
             .unwrap(),
     );
     assert!(
-        lines.contains(" a b.txt\r\n") && lines.lines().count() == 2,
+        lines.contains(" a b.txt\n") && lines.lines().count() == 2,
         "{lines}"
     );
     let nothing = finished(
@@ -532,7 +532,7 @@ fn tnftp_asks_for_all_that_it_knows() {
         &program,
         &server,
         &[],
-        "epsv4 off\npwd\nls\nmls . names.txt\nmlst hello.txt\nmlsd sub\nsize hello.txt\nmodtime hello.txt\nsystem\n\
+        "epsv4 off\npwd\nls\nmls . names.txt\nmlst hello.txt\nmlsd sub\nget hello.txt -\nsize hello.txt\nmodtime hello.txt\nsystem\n\
          features\nrstatus\nrhelp\nchmod 640 hello.txt\nreget noise.bin\nrename hello.txt hi.txt\ndelete hi.txt\n\
          mkdir d\ncd d\ncdup\nrmdir d\nascii\nls sub\nsite help\nquote NOOP",
     );

@@ -59,8 +59,6 @@ fn b01_every_reply_is_one_send_and_only_pasv_is_answered_with_227() {
         "HELP RETR",
         "SITE HELP",
         "STAT",
-        "STAT /",
-        "STAT f",
         "MLST f",
         "MLST",
         "SYST",
@@ -128,6 +126,38 @@ fn b01_every_reply_is_one_send_and_only_pasv_is_answered_with_227() {
         "{sent:#?}"
     );
     assert_eq!(sent.len(), heard.len(), "{sent:#?}");
+}
+
+#[test]
+fn b01_stat_of_a_small_directory_is_one_send() {
+    let share = Share::new();
+    share.write("f", "data");
+    let Some(launch) = Launch::traced(
+        &share,
+        &["-s", "9999", "-e", "trace=write,writev,sendto,sendmsg"],
+    ) else {
+        return;
+    };
+    let server = launch.start(&share);
+    let mut client = Client::login(&server);
+    let heard = [
+        client.say("STAT /").hear_one_of(&[212, 213]),
+        client.say("STAT f").hear_one_of(&[211, 212, 213]),
+    ];
+    client.say("QUIT").hear(221);
+    client.hear_end();
+    let text = || std::fs::read_to_string(share.outside("trace")).unwrap_or_default();
+    eventually("the trace is written", common::PATIENCE, || {
+        text().contains("221 ")
+    });
+    let sent = sends(&text());
+    for reply in &heard {
+        let wanted = as_traced(reply);
+        assert!(
+            sent.contains(&wanted),
+            "not in one send: {wanted}\nthese were sent: {sent:#?}"
+        );
+    }
 }
 
 #[test]
@@ -302,6 +332,7 @@ fn b07_urgent_abor_ends_a_transfer_with_426_and_226() {
     for (number, way) in ways.iter().enumerate() {
         let mut client = Client::login(&server);
         let mut stream = endless_download(&mut client);
+        client.raw(b"");
         way(&mut client);
         client.expect(&["RETR", "ABOR"]);
         assert_eq!(

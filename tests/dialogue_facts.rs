@@ -84,9 +84,14 @@ fn b37_the_time_of_a_file_can_be_set() {
     share.write("with space", "x");
     let server = Server::start(&share, &["--writable"]);
     let mut client = binary(&server);
-    assert_eq!(
-        client.say("MFMT 20200102030405 f").hear(213).line(),
-        "213 Modify=20200102030405; f"
+    let line = client.say("MFMT 20200102030405 f").hear(213).line();
+    assert!(
+        [
+            "213 Modify=20200102030405; f",
+            "213 Modify=20200102030405; /f"
+        ]
+        .contains(&line.as_str()),
+        "{line}"
     );
     assert_eq!(share.modified("f"), 1_577_934_245);
     client.say("MFMT 20200102030406 with space").hear(213);

@@ -397,7 +397,6 @@ fn b25_what_is_no_address_is_refused_and_leaves_no_older_one() {
     let mut client = Client::login(&server);
     let digits = "9".repeat(10 * 1024);
     let lines = [
-        "PORT",
         "PORT 1,2,3",
         "PORT 127,0,0,1,200",
         "PORT 127,0,0,1,200,256",
@@ -410,7 +409,6 @@ fn b25_what_is_no_address_is_refused_and_leaves_no_older_one() {
         "PORT a,b,c,d,e,f",
         "PORT 127,0,0,1,0x10,1",
         "PORT 127, 0, 0, 1, 200, 200x",
-        "EPRT",
         "EPRT |1|127.0.0.1|",
         "EPRT |1|127.0.0.1|70000|",
         "EPRT |1|127.0.0.1|-1|",
@@ -447,6 +445,19 @@ fn b25_what_is_no_address_is_refused_and_leaves_no_older_one() {
     }
     client.say("TYPE I").hear(200);
     assert_eq!(client.get("f"), b"data");
+}
+
+#[test]
+fn b25_port_without_an_address_leaves_no_older_one_either() {
+    let share = small_share();
+    let server = Server::start(&share, &[]);
+    let mut client = Client::login(&server);
+    for line in ["PORT", "EPRT"] {
+        let data = client.data();
+        client.say(line).hear(501);
+        client.say("RETR f").hear(425);
+        drop(data);
+    }
 }
 
 #[test]

@@ -597,10 +597,15 @@ fn b45_a_port_scan_does_not_fill_the_log() {
     let server = Server::start(&share, &[]);
     let before = server.log().len();
     for _ in 0..20 {
-        drop(TcpStream::connect(server.address()).unwrap());
+        let mut probe = TcpStream::connect(server.address()).unwrap();
+        probe.read_exact(&mut [0]).unwrap();
     }
+    eventually("the probes are gone", PATIENCE, || {
+        Client::knock(server.address()).hear_any().code == 220
+    });
     let mut client = Client::login(&server);
     client.say("QUIT").hear(221);
+    server.wait_for_log("left");
     let lines = server.log().split_off(before);
     assert!(
         lines.len() <= 2 * 21 + 3,

@@ -70,6 +70,19 @@ impl Launch {
         Some(Self::new().under(&wrapper))
     }
 
+    /// With these system calls failing (`error=EINVAL`, `error=EINTR:when=2+3`, in strace's words).
+    pub fn failing(share: &Share, calls: &str, how: &str) -> Option<Self> {
+        Self::traced(
+            share,
+            &[
+                "-e",
+                &format!("trace={calls}"),
+                "-e",
+                &format!("inject={calls}:{how}"),
+            ],
+        )
+    }
+
     /// As a plain user with no rights at all: what the tests do when they do not run as root, and what root can do
     /// with `setpriv`.
     pub fn as_plain_user(share: &Share) -> Self {
