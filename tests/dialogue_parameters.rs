@@ -395,7 +395,7 @@ fn b25_what_is_no_address_is_refused_and_leaves_no_older_one() {
     let share = small_share();
     let server = Server::start(&share, &[]);
     let mut client = Client::login(&server);
-    let digits = "9".repeat(10 * 1024);
+    let digits = "9".repeat(1024);
     let lines = [
         "PORT 1,2,3",
         "PORT 127,0,0,1,200",
@@ -443,6 +443,9 @@ fn b25_what_is_no_address_is_refused_and_leaves_no_older_one() {
         client.say("RETR f").hear(425);
         drop(data);
     }
+    client
+        .say(format!("PORT {}", "9".repeat(10 * 1024)))
+        .hear_one_of(&[500, 501]);
     client.say("TYPE I").hear(200);
     assert_eq!(client.get("f"), b"data");
 }
