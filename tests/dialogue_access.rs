@@ -369,27 +369,26 @@ fn passwords_are_not_logged() {
 }
 
 #[test]
-fn a_user_without_a_directory_is_a_named_failure_to_start() {
+fn a_user_whose_directory_is_absent_comes_in_when_it_is_there() {
     let share = Share::new();
     share.write("f", "data");
-    for directory in ["/absent", "/f"] {
-        let path = users(&share, &format!("ann:{SECRET}:rw:{directory}\n"));
-        let top = share.top().to_str().unwrap();
-        let output = run_to_end(&[
-            "--share",
-            top,
-            "--listen",
-            "127.0.0.1:0",
-            "--users",
-            path.to_str().unwrap(),
-        ]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(
-            said.lines().count() == 1 && said.contains(directory),
-            "{said}"
-        );
+    let server = named(
+        &share,
+        &format!("ann:{SECRET}:rw:/late\nben:{SECRET}:rw:/f\n"),
+        &[],
+    );
+    server.wait_for_log("/late");
+    server.wait_for_log("/f");
+    for name in ["ann", "ben"] {
+        let mut client = Client::connect(&server);
+        client.say(format!("USER {name}")).hear(331);
+        client.say("PASS secret").hear(530);
+        client.say("PWD").hear(530);
     }
+    share.mkdir("late");
+    Client::login_as(&server, "ann", "secret").put("f", b"mine");
+    assert_eq!(share.read("late/f"), b"mine");
+    assert_eq!(share.read("f"), b"data");
 }
 
 #[test]
