@@ -107,6 +107,27 @@ fn b14_wrong_passwords_cost_time_and_the_third_ends_the_session() {
 }
 
 #[test]
+fn b14_guessing_side_by_side_is_no_faster() {
+    let share = Share::new();
+    let server = named(&share, &format!("ann:{SECRET}\n"), &[]);
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(&server)).collect();
+    let start = Instant::now();
+    for client in &mut clients {
+        client.say("USER ann").hear(331);
+        client.say("PASS wrong");
+    }
+    for client in &mut clients {
+        client.hear(530);
+    }
+    // one alone would take as long as three in a row
+    assert!(
+        start.elapsed() >= Duration::from_secs(2),
+        "three guesses in {:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
 fn b15_a_stranger_gets_one_530_for_each_verb_that_needs_a_log_in() {
     let share = Share::new();
     share.write("f", "data");

@@ -194,6 +194,25 @@ fn site_changes_modes_and_times() {
 }
 
 #[test]
+fn site_idle_allows_no_more_than_the_owner_does() {
+    let share = Share::new();
+    let server = Server::start(&share, &["--idle-timeout", "100"]);
+    let mut client = binary(&server);
+    assert!(client.say("SITE IDLE").hear(200).line().contains("100"));
+    assert!(client.say("SITE IDLE 50").hear(200).line().contains("50"));
+    let line = client
+        .say("SITE IDLE 100000")
+        .hear_one_of(&[200, 501, 504])
+        .line();
+    assert!(!line.contains("100000"), "{line}");
+    let server = Server::start(&share, &["--idle-timeout", "1"]);
+    let mut client = binary(&server);
+    client.say("SITE IDLE 50").hear_one_of(&[200, 501, 504]);
+    client.hear(421);
+    client.hear_end();
+}
+
+#[test]
 fn the_room_that_is_left_is_told() {
     let share = Share::new();
     share.write("f", "x");

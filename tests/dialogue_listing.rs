@@ -614,6 +614,27 @@ fn patterns_find_files_and_names_with_brackets_are_names() {
 }
 
 #[test]
+fn a_listing_of_all_below_has_an_end() {
+    let share = Share::new();
+    let deep = "d/".repeat(100);
+    share.write(format!("{deep}bottom"), "x");
+    share.symlink(".", "loop");
+    share.symlink("..", "up");
+    share.write("wide/f", "x");
+    let server = Server::start(&share, &[]);
+    let mut client = Client::login(&server);
+    for line in ["LIST -R", "LIST -lR", "NLST -R", "LIST -aR d"] {
+        let octets = client.fetch(line);
+        assert!(
+            !octets.is_empty() && octets.len() < 100_000,
+            "{line}: {} octets",
+            octets.len()
+        );
+    }
+    client.hear_nothing();
+}
+
+#[test]
 fn stat_of_a_path_comes_on_the_control_connection() {
     let share = Share::new();
     share.write("d/one", "12345");

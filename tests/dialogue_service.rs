@@ -461,6 +461,55 @@ fn b27_an_error_of_the_disk_is_told() {
 }
 
 #[test]
+fn b27_an_error_at_the_end_of_an_upload_is_told() {
+    for (error, codes) in [
+        ("EIO", &[451][..]),
+        ("ENOSPC", &[452, 552]),
+        ("EDQUOT", &[452, 552]),
+    ] {
+        let share = Share::new();
+        share.write("up", "");
+        let path = share.path("up");
+        let inject = format!("inject=close:error={error}");
+        let arguments = [
+            "-P",
+            path.to_str().unwrap(),
+            "-e",
+            "trace=close",
+            "-e",
+            &inject,
+        ];
+        let Some(launch) = Launch::traced(&share, &arguments) else {
+            return;
+        };
+        let server = launch.flags(&["--writable"]).start(&share);
+        let mut client = binary(&server);
+        let mut stream = begin(&mut client, "STOR up");
+        stream.write_all(b"data").unwrap();
+        drop(stream);
+        client.hear_one_of(codes);
+        client.hear_nothing();
+    }
+}
+
+#[test]
+fn b27_a_limit_on_the_size_of_files_ends_one_upload_and_nobody_elses_session() {
+    let share = Share::new();
+    let server = Launch::new()
+        .under(&["prlimit", "--fsize=100000"])
+        .flags(&["--writable"])
+        .start(&share);
+    let mut other = binary(&server);
+    let mut client = binary(&server);
+    let mut stream = begin(&mut client, "STOR up");
+    stream.write_all(&noise(1 << 20)).ok();
+    stream.shutdown(Shutdown::Write).ok();
+    client.hear_one_of(&[452, 552, 451]);
+    client.hear_nothing();
+    other.put("small", b"x");
+}
+
+#[test]
 fn b28_where_the_short_way_is_refused_the_long_one_is_taken() {
     let contents = noise(300_000);
     for error in ["EINVAL", "ENOSYS"] {

@@ -310,6 +310,62 @@ fn b44_running_out_of_descriptors_turns_clients_away_and_nothing_else() {
 }
 
 #[test]
+fn b44_an_accept_that_fails_is_no_reason_to_stop() {
+    for error in [
+        "ECONNABORTED",
+        "EMFILE",
+        "ENFILE",
+        "EINTR",
+        "EPROTO",
+        "ENOMEM",
+    ] {
+        let share = Share::new();
+        let Some(launch) =
+            Launch::failing(&share, "accept,accept4", &format!("error={error}:when=1+3"))
+        else {
+            return;
+        };
+        let mut server = launch.start(&share);
+        let mut served = 0;
+        for _ in 0..6 {
+            // out of descriptors, it may say so
+            let mut client = Client::knock(server.address());
+            if client.hear_one_of(&[220, 421]).code == 220 {
+                client.say("QUIT").hear(221);
+                served += 1;
+            }
+        }
+        assert!(served > 0, "{error}: {:#?}", server.log());
+        assert!(server.runs());
+    }
+}
+
+#[test]
+fn b44_where_no_thread_is_to_be_had_the_client_hears_421() {
+    let share = Share::new();
+    // the threads of the house itself are begun by then
+    let Some(launch) = Launch::failing(&share, "clone,clone3", "error=EAGAIN:when=4+") else {
+        return;
+    };
+    let mut server = launch.start(&share);
+    let mut clients = Vec::new();
+    let mut refused = 0;
+    for _ in 0..6 {
+        let mut client = Client::knock(server.address());
+        if client.hear_one_of(&[220, 421]).code == 220 {
+            clients.push(client);
+        } else {
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "no thread was refused: nothing is proven");
+    for client in &mut clients {
+        client.hear_nothing();
+    }
+    assert!(server.runs());
+}
+
+#[test]
 fn b44_clients_that_knock_and_run_away_do_no_harm() {
     let share = Share::new();
     let mut server = Server::start(&share, &[]);

@@ -60,19 +60,20 @@ impl Launch {
         ])
     }
 
-    /// With system calls traced or made to fail by strace, whose own arguments these are; `None` (and a skip) where
-    /// there is no strace. The trace goes to a file beside the share.
+    /// With system calls traced by strace, whose own arguments these are; `None` (and a skip) where that cannot be
+    /// done. The trace goes to a file beside the share.
     pub fn traced(share: &Share, arguments: &[&str]) -> Option<Self> {
-        let strace = super::program("strace")?;
-        let trace = share.outside("trace");
-        let mut wrapper = vec![strace.to_str()?, "-D", "-f", "-qq", "-o", trace.to_str()?];
-        wrapper.extend(arguments);
-        Some(Self::new().under(&wrapper))
+        if !super::is_root() {
+            // The server gives nobody else its memory to read, where the octets are.
+            super::skip("needs root to look into the server");
+            return None;
+        }
+        Self::under_strace(share, arguments)
     }
 
     /// With these system calls failing (`error=EINVAL`, `error=EINTR:when=2+3`, in strace's words).
     pub fn failing(share: &Share, calls: &str, how: &str) -> Option<Self> {
-        Self::traced(
+        Self::under_strace(
             share,
             &[
                 "-e",
@@ -81,6 +82,14 @@ impl Launch {
                 &format!("inject={calls}:{how}"),
             ],
         )
+    }
+
+    fn under_strace(share: &Share, arguments: &[&str]) -> Option<Self> {
+        let strace = super::program("strace")?;
+        let trace = share.outside("trace");
+        let mut wrapper = vec![strace.to_str()?, "-D", "-f", "-qq", "-o", trace.to_str()?];
+        wrapper.extend(arguments);
+        Some(Self::new().under(&wrapper))
     }
 
     /// As a plain user with no rights at all: what the tests do when they do not run as root, and what root can do
@@ -345,17 +354,18 @@ impl Server {
         status
     }
 
-    /// How many descriptors it holds.
-    pub fn descriptors(&self) -> usize {
-        self.count("fd")
+    /// How many descriptors it holds; `None` for everybody but root, whom alone it lets look.
+    pub fn descriptors(&self) -> Option<usize> {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        if super::is_root() {
+            Some(descriptors.unwrap().count())
+        } else {
+            None
+        }
     }
 
     pub fn threads(&self) -> usize {
-        self.count("task")
-    }
-
-    fn count(&self, directory: &str) -> usize {
-        fs::read_dir(format!("/proc/{}/{directory}", self.pid()))
+        fs::read_dir(format!("/proc/{}/task", self.pid()))
             .unwrap()
             .count()
     }
