@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,6 +27,9 @@ pub const REPLY_MAX: usize = 2 * PATH_MAX + 512;
 
 /// What moves between file and network at once, in octets.
 pub const BLOCK: usize = 64 * 1024;
+
+/// What the pipe of an upload holds at most, in octets: more a call make up for two calls where one would do.
+pub const PIPE: usize = 256 * 1024;
 
 /// What one getdents64(2) may bring, in octets.
 pub const ENTRIES: usize = 16 * 1024;
@@ -104,7 +108,6 @@ struct State {
     waiting: VecDeque<Guest>,
     rooms: Vec<Room>,
     desks: Vec<Desk>,
-    threads: usize,
     resting: usize,
     number: u64,
     stop_by: Option<Instant>,
@@ -141,9 +144,9 @@ impl std::fmt::Display for NoSeat {
     }
 }
 
-/// Memory that the sessions of `seats` clients use at most, in octets.
+/// Memory that the sessions of `seats` clients use at most, in octets; socket buffers are the kernel's own affair.
 pub fn bound(seats: usize) -> usize {
-    seats.saturating_mul(STACK + ROOM + BLOCK + ENTRIES)
+    seats.saturating_mul(STACK + ROOM + BLOCK + ENTRIES + PIPE)
 }
 
 impl Pool {
@@ -170,7 +173,6 @@ impl Pool {
             desks: desks
                 .map(|(block, entries)| Desk { block, entries })
                 .collect(),
-            threads: 0,
             resting: 0,
             number: 0,
             stop_by: None,
@@ -277,7 +279,6 @@ impl Pool {
             self.guest_came.notify_one();
             return Ok(());
         }
-        state.threads += 1;
         drop(state);
         let (pool, serve) = (self.clone(), serve.clone());
         let started = thread::Builder::new()
@@ -287,7 +288,6 @@ impl Pool {
             Ok(_) => Ok(()),
             Err(error) => {
                 let mut state = self.state();
-                state.threads -= 1;
                 // Unless a thread has come free in the meantime and taken the guest.
                 match state.waiting.pop_back() {
                     Some(guest) => Err((error, guest)),
@@ -300,9 +300,9 @@ impl Pool {
     /// A thread's life: guest after guest.
     fn work(&self, serve: &dyn Fn(Guest)) {
         while let Some(guest) = self.next_guest() {
-            serve(guest);
+            // The panic hook has told the log; the guest's seat and memory were given back on the way out.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| serve(guest)));
         }
-        self.state().threads -= 1;
     }
 
     fn next_guest(&self) -> Option<Guest> {
@@ -341,8 +341,14 @@ impl Pool {
     ///
     /// Returns how many sessions were left.
     pub fn wait_until_empty(&self) -> usize {
+        let by = self.state().stop_by.unwrap_or_else(Instant::now) + Duration::from_millis(500);
+        self.wait_for(by.saturating_duration_since(Instant::now()))
+    }
+
+    /// Waits until every seat is free, at most as long as told; returns how many are not.
+    fn wait_for(&self, patience: Duration) -> usize {
+        let by = Instant::now() + patience;
         let mut state = self.state();
-        let by = state.stop_by.unwrap_or_else(Instant::now) + Duration::from_millis(500);
         loop {
             let left = state.sitting.iter().flatten().count();
             let now = Instant::now();
@@ -494,6 +500,73 @@ impl<T: Shelved> Drop for Lent<T> {
         if let Some(thing) = self.thing.take() {
             // The shelves were made long enough for all, so this does not allocate.
             T::shelf(&mut self.pool.state()).push(thing);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+    use super::*;
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+
+    fn pool(seats: usize, per_address: usize) -> Arc<Pool> {
+        Arc::new(Pool::unconfined(seats, per_address))
+    }
+
+    fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    fn seat(pool: &Arc<Pool>, address: &str) -> Result<Guest, NoSeat> {
+        let guest = pool.seat(connection().1, address.parse().unwrap(), true);
+        guest.map_err(|(why, _)| why)
+    }
+
+    #[test]
+    fn a_full_house_and_a_full_address_are_told_apart() {
+        let pool = pool(2, 1);
+        let first = seat(&pool, "192.0.2.1:1").unwrap();
+        assert_eq!(
+            seat(&pool, "192.0.2.1:2").unwrap_err(),
+            NoSeat::FullForAddress
+        );
+        let second = seat(&pool, "192.0.2.2:1").unwrap();
+        assert_eq!(seat(&pool, "192.0.2.3:1").unwrap_err(), NoSeat::Full);
+        drop((first, second));
+        assert!(seat(&pool, "192.0.2.1:3").is_ok());
+    }
+
+    #[test]
+    fn a_panic_gives_seat_and_memory_back_and_the_thread_serves_on() {
+        let pool = pool(1, 1);
+        let (sender, receiver) = mpsc::channel();
+        let serve = Arc::new(move |mut guest: Guest| {
+            sender
+                .send((guest.room.get().is_some(), thread::current().id()))
+                .unwrap();
+            panic!("a bug");
+        });
+        for _ in 0..3 {
+            let guest = seat(&pool, "192.0.2.1:1").unwrap();
+            assert!(pool.serve(guest, &serve).is_ok());
+            assert!(receiver.recv().unwrap().0);
+            pool.wait_for(Duration::from_secs(5));
+        }
+    }
+
+    #[test]
+    fn each_seat_has_a_desk_and_gets_it_back() {
+        let pool = pool(2, 2);
+        let guest = seat(&pool, "192.0.2.1:1").unwrap();
+        for _ in 0..3 {
+            let (mut one, mut two) = (guest.seat.desk(), guest.seat.desk());
+            assert_eq!(one.get().unwrap().block.len(), BLOCK);
+            assert_eq!(two.get().unwrap().entries.len(), ENTRIES);
+            assert!(guest.seat.desk().get().is_none());
         }
     }
 }

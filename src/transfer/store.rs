@@ -10,14 +10,12 @@ use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::poll::PollFlags;
 use nix::unistd::{self, pipe2};
 
+use crate::pool::PIPE;
 use crate::transfer::flow::{End, Flow};
 use crate::tree::Upload;
 use crate::wire::ascii::FromNetwork;
 use crate::wire::octets::Cursor;
 use crate::wire::reply::{self, Reply};
-
-/// What the pipe between socket and file holds: more octets a call make up for the two calls.
-const PIPE: usize = 1024 * 1024;
 
 /// Takes the file in.
 ///
