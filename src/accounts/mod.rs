@@ -109,12 +109,12 @@ impl Accounts {
         });
         match read {
             Ok(users) => {
-                log::info!(
-                    "{}: {} users read; sessions that are logged in keep their rights",
-                    source.name(),
-                    users.len()
-                );
+                let count = users.len();
                 *named.users() = users;
+                log::info!(
+                    "{}: {count} users read; sessions that are logged in keep their rights",
+                    source.name()
+                );
             }
             Err(why) => log::error!("{why}; the users of before stay in force"),
         }
