@@ -1,7 +1,7 @@
 //! Data connections: listening, connecting, and which peer is let in (RFC 959 3.2, RFC 2428, RFC 2577 3 and 8).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -214,6 +214,22 @@ fn reach(
         Ok(0) => Ok(TcpStream::from(socket)),
         Ok(error) => Err(failed(io::Error::from_raw_os_error(error))),
         Err(errno) => Err(Failure::NoSocket(errno.into())),
+    }
+}
+
+/// Makes sure that active data connections may leave from port 20.
+///
+/// # Errors
+/// One line with the remedy.
+pub fn check_port_20() -> Result<(), String> {
+    let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    match bound_socket(anywhere, 20) {
+        // Whoever has it for the moment does not keep it from us: it is shared.
+        Ok(_) | Err(Errno::EADDRINUSE) => Ok(()),
+        Err(errno) => Err(format!(
+            "use port 20: --active-from-20: {}: start as root (it keeps this one right), or leave the flag out",
+            errno.desc()
+        )),
     }
 }
 

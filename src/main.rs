@@ -69,12 +69,21 @@ fn complain(message: &str, status: u8) -> ExitCode {
 /// Starts and serves.  The order matters: all that lies outside the share is opened before the walls go up, and no
 /// thread starts before they stand.
 fn run(config: &Config) -> Result<(), String> {
-    let signals = signals::hold()?;
+    // The one session of inetd has nobody to wait for signals: they end it as they end any program.
+    let inetd = config.lifetime == Lifetime::Inetd;
+    let signals = match inetd {
+        true => signals::hold_size_limit().map(|()| None)?,
+        false => Some(signals::hold()?),
+    };
     let detached = match config.lifetime {
         Lifetime::Detached => Some(Detached::enter()?),
         _ => None,
     };
     logging::start(&config.log)?;
+    // A bug in one session ends that session; the log must know of it, wherever it goes.
+    std::panic::set_hook(Box::new(|panic| {
+        log::error!("a bug has ended a session or a thread: {panic}")
+    }));
     let mut pid_file = config.pid_file.as_deref().map(PidFile::open).transpose()?;
     let accounts = Accounts::open(config.users.as_deref(), config.anonymous)?;
     let identity = sandbox::identity(&config.share, config.run_as.as_ref())?;
@@ -83,7 +92,6 @@ fn run(config: &Config) -> Result<(), String> {
         groups: sandbox::names("/etc/group"),
     };
     let networks = data::networks();
-    let inetd = config.lifetime == Lifetime::Inetd;
     let listeners = if inetd {
         Vec::new()
     } else {
@@ -103,9 +111,12 @@ fn run(config: &Config) -> Result<(), String> {
         owners,
     };
     house.check_directories()?;
-    if inetd {
-        return server::serve_standard_input(config, house, &confined);
+    if config.policy.active_from_20 {
+        data::check_port_20()?;
     }
+    let Some(signals) = signals else {
+        return server::serve_standard_input(config, house, &confined);
+    };
     tell(config, &house);
     let server = Server::open(config, house, listeners, &confined)?;
     if let Some(pid_file) = &mut pid_file {

@@ -33,12 +33,24 @@ pub fn hold() -> Result<Signals, String> {
     ] {
         set.add(signal);
     }
-    // A write beyond a size limit should fail with EFBIG, and not end the process (setrlimit(2)).
-    let mut held = set;
-    held.add(Signal::SIGXFSZ);
-    held.thread_block()
-        .map_err(|errno| format!("hold back signals: {}", errno.desc()))?;
+    block(set)?;
+    hold_size_limit()?;
     Ok(Signals(set))
+}
+
+/// Makes a write beyond a size limit fail with EFBIG instead of ending the process (setrlimit(2)); [`hold`] does it too.
+///
+/// # Errors
+/// One line if the kernel refuses.
+pub fn hold_size_limit() -> Result<(), String> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGXFSZ);
+    block(set)
+}
+
+fn block(set: SigSet) -> Result<(), String> {
+    set.thread_block()
+        .map_err(|errno| format!("hold back signals: {}", errno.desc()))
 }
 
 impl Signals {
