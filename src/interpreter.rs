@@ -98,6 +98,9 @@ fn farewell(session: &Session<'_>, control: &mut Control<'_>, seat: &Seat, lost:
             });
             log::info!("[{number}] {peer} timed out");
         }
+        Err(Lost::Broken(error)) if matches!(session.login, Login::Stranger) => {
+            log::debug!("[{number}] {peer} lost: {error}");
+        }
         Err(Lost::Broken(error)) => log::info!("[{number}] {peer} lost: {error}"),
     }
     control.part();

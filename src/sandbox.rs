@@ -72,8 +72,9 @@ impl Confined {
 /// One line if the share is no directory, the user is unknown, is root, or cannot be had without root's privilege.
 pub fn identity(share: &Path, run_as: Option<&RunAs>) -> Result<Identity, String> {
     let shown = share.display();
-    let owner =
-        fs::metadata(share).map_err(|error| format!("look at the share: {shown}: {error}"))?;
+    let owner = fs::metadata(share).map_err(|error| {
+        format!("look at the share: {shown}: {error}; mount the disk or make the directory first")
+    })?;
     if !owner.is_dir() {
         return Err(format!(
             "look at the share: {shown}: it is no directory; name one with --share"

@@ -507,7 +507,10 @@ impl Directory {
         rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Start(position))?;
         let mut entries = rustix::fs::RawDir::new(&self.0, room);
         while let Some(entry) = entries.next() {
-            let entry = entry?;
+            let entry = match entry {
+                Err(Errno::INTR) => continue,
+                entry => entry?,
+            };
             let name = entry.file_name();
             if name != c"." && name != c".." && !take(name, entry.next_entry_cookie()) {
                 break;

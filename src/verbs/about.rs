@@ -44,8 +44,10 @@ pub fn help<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
         let verb = verb.ok_or(reply::NOT_OFFERED)?;
         out.push(b"Syntax: ");
         out.push(verb.name.as_bytes());
-        out.octet(b' ');
-        out.push(verb.syntax.as_bytes());
+        if !verb.syntax.is_empty() {
+            out.octet(b' ');
+            out.push(verb.syntax.as_bytes());
+        }
         out.octet(b'\n');
         let length = out.len();
         return Ok(Say(reply::lines(

@@ -65,7 +65,7 @@ pub enum Needs {
 pub enum Takes {
     /// It must not: 501.
     Nothing,
-    /// It may; the verb ignores or reads it.
+    /// It may; the verb ignores it, reads it, or has something to do before it misses it.
     Maybe,
     /// It must: 501 without.
     Argument,
@@ -170,8 +170,8 @@ pub static VERBS: &[Verb] = &[
     row("TYPE", Login, Argument, Always,          "",                        "<SP> A | A N | I | L 8",         parameters::r#type),
     row("STRU", Login, Argument, Always,          "",                        "<SP> F",                         parameters::stru),
     row("MODE", Login, Argument, Always,          "",                        "<SP> S",                         parameters::mode),
-    row("PORT", Login, Argument, Active,          "",                        "<SP> h1,h2,h3,h4,p1,p2",         parameters::port),
-    row("EPRT", Login, Argument, Active,          "EPRT",                    "<SP> |1-or-2|address|port|",     parameters::eprt),
+    row("PORT", Login, Maybe,    Active,          "",                        "<SP> h1,h2,h3,h4,p1,p2",         parameters::port),
+    row("EPRT", Login, Maybe,    Active,          "EPRT",                    "<SP> |1-or-2|address|port|",     parameters::eprt),
     row("PASV", Port,  Nothing,  Passive,         "PASV",                    "",                               parameters::pasv),
     row("EPSV", Port,  Maybe,    ExtendedPassive, "EPSV",                    "[<SP> 1 | 2 | ALL]",             parameters::epsv),
     row("RETR", Login, Argument, Always,          "",                        "<SP> pathname",                  service::retr),

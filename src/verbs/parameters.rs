@@ -54,6 +54,7 @@ fn only<'s, 'm>(argument: &[u8], letter: &[u8]) -> Outcome<'s, 'm> {
 /// `PORT <SP> h1,h2,h3,h4,p1,p2`.
 pub fn port<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
     forget(session)?;
+    present(argument)?;
     let address = address::parse_port(argument).ok_or(reply::BAD_ARGUMENT)?;
     active(session, SocketAddr::V4(address))
 }
@@ -61,6 +62,7 @@ pub fn port<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
 /// `EPRT <SP> |family|address|port|`.
 pub fn eprt<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
     forget(session)?;
+    present(argument)?;
     let address = address::parse_eprt(argument).map_err(|error| match error {
         ExtendedError::Syntax => reply::BAD_ARGUMENT,
         ExtendedError::Protocol => wrong_protocol(session),
@@ -76,6 +78,14 @@ fn forget(session: &mut Session<'_>) -> Result<(), Reply<'static>> {
     session.endpoint = Endpoint::None;
     if session.epsv_only {
         Err(reply::EPSV_WAS_ALL)
+    } else {
+        Ok(())
+    }
+}
+
+fn present(argument: &[u8]) -> Result<(), Reply<'static>> {
+    if argument.trim_ascii().is_empty() {
+        Err(reply::NEEDS_ARGUMENT)
     } else {
         Ok(())
     }

@@ -94,10 +94,7 @@ fn umask<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, '
         session.writer()?;
         session.umask = u16::try_from(mask).map_err(|_| reply::BAD_ARGUMENT)?;
     }
-    // Octal digits, written as the decimal number that looks the same.
-    let mask = u64::from(session.umask);
-    let shown = (mask >> 6 & 7) * 100 + (mask >> 3 & 7) * 10 + (mask & 7);
-    Ok(Say(reply::setting("The umask is ", shown, ".")))
+    Ok(Say(reply::umask(session.umask)))
 }
 
 /// `SITE IDLE`: shorter than the server's own limit as the client likes, never longer.

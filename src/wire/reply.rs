@@ -23,6 +23,7 @@ enum Text<'a> {
     Octets(&'a [u8]),
     Quoted(&'a [u8], &'static str),
     Number(&'static str, u64, &'static str),
+    Umask(u16),
     Numbers(&'static str, u64, &'static str, u64, &'static str),
     Passive(SocketAddrV4),
     Modified(i64),
@@ -171,11 +172,19 @@ pub fn facts_chosen(names: &[u8]) -> Reply<'_> {
     }
 }
 
-/// 200 of SITE UMASK and SITE IDLE.
+/// 200 of SITE IDLE.
 pub fn setting(before: &'static str, value: u64, after: &'static str) -> Reply<'static> {
     Reply {
         code: 200,
         text: Text::Number(before, value, after),
+    }
+}
+
+/// 200 of SITE UMASK, in octal.
+pub fn umask(mask: u16) -> Reply<'static> {
+    Reply {
+        code: 200,
+        text: Text::Umask(mask),
     }
 }
 
@@ -369,6 +378,11 @@ impl Reply<'_> {
                 out.push(before.as_bytes());
                 out.decimal(value);
                 out.push(after.as_bytes());
+            }
+            Text::Umask(mask) => {
+                out.push(b"The umask is ");
+                out.octal(u64::from(mask), 3);
+                out.octet(b'.');
             }
             Text::Numbers(before, first, between, second, after) => {
                 out.push(before.as_bytes());
