@@ -133,6 +133,24 @@ fn b08_stat_during_a_transfer_tells_how_far_it_is() {
 }
 
 #[test]
+fn b08_a_listing_is_a_transfer_too() {
+    let share = Share::new();
+    for number in 0..2000 {
+        std::fs::write(share.path(format!("{number:04}{}", "n".repeat(250))), "").unwrap();
+    }
+    let server = Server::start(&share, &[]);
+    let mut client = binary(&server);
+    for line in ["LIST", "NLST", "MLSD"] {
+        let mut stream = begin(&mut client, line);
+        client.say("PWD").say("NOOP");
+        drain(&mut stream);
+        client.hear(226);
+        client.hear(257);
+        client.hear(200);
+    }
+}
+
+#[test]
 fn b09_quit_lets_a_transfer_finish() {
     let share = Share::new();
     let contents = noise(BIG);

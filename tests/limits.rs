@@ -769,6 +769,58 @@ fn the_start_says_where_it_listens_and_what_it_may_cost() {
 }
 
 #[test]
+fn a_full_house_costs_no_more_than_the_start_said() {
+    let share = Share::new();
+    share.write_sparse("endless", 1 << 40);
+    for number in 0..3000 {
+        fs::write(share.path(format!("{number:04}{}", "n".repeat(200))), "").unwrap();
+    }
+    let seats = 16;
+    let server = Server::start(
+        &share,
+        &["--max-clients", "16", "--max-per-ip", "16", "--writable"],
+    );
+    let line = server.wait_for_log("KiB of memory");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let at = words.iter().position(|word| *word == "KiB").unwrap();
+    let promised: u64 = words[at - 1].parse().unwrap();
+    let before = server.memory_kib();
+    let mut guests = Vec::new();
+    for number in 0..seats {
+        let mut client = Client::login(&server);
+        client
+            .say(if number % 2 == 0 { "TYPE I" } else { "TYPE A" })
+            .hear(200);
+        client
+            .raw(format!("CWD {}\r\n", "d/".repeat(2000)).as_bytes())
+            .hear(550);
+        client.say("STAT /").hear_any();
+        client.list("-R");
+        let data = client.data();
+        let line = ["RETR endless", "STOR up", "LIST", "MLSD"][number % 4].to_owned();
+        client
+            .say(if line == "STOR up" {
+                format!("STOR up{number}")
+            } else {
+                line
+            })
+            .hear(150);
+        let mut stream = data.stream();
+        if number % 4 == 1 {
+            stream.write_all(&noise(1 << 20)).unwrap();
+        } else {
+            stream.read_exact(&mut [0; 100]).unwrap();
+        }
+        guests.push((client, stream));
+    }
+    let grown = server.memory_kib().saturating_sub(before);
+    assert!(
+        grown <= promised,
+        "{seats} clients cost {grown} KiB, {promised} KiB were promised"
+    );
+}
+
+#[test]
 fn more_than_one_address_is_listened_at() {
     let share = Share::new();
     let server = Launch::new()
