@@ -310,20 +310,37 @@ fn b23_a_range_of_ports_is_kept_to_and_does_not_run_dry() {
 fn b23_a_range_of_one_port_works_and_two_sessions_take_turns() {
     let share = small_share();
     let (port, _) = free_ports(1);
-    let server = Server::start(&share, &["--passive-ports", &format!("{port}-{port}")]);
+    let range = format!("{port}-{port}");
+    let server = Server::start(&share, &["--passive-ports", &range, "--data-timeout", "2"]);
     let mut one = Client::login(&server);
     let mut two = Client::login(&server);
     for _ in 0..10 {
         assert_eq!(one.nlst(""), ["f"]);
         assert_eq!(two.nlst(""), ["f"]);
     }
-    assert_eq!(one.pasv().port(), port);
-    two.say("PASV").hear(425);
-    two.say("EPSV").hear(425);
-    connect(SocketAddr::new(server.address().ip(), port));
+    // who comes second waits until the first has used the port
+    let place = one.pasv();
+    assert_eq!(place.port(), port);
+    two.say("PASV");
+    assert!(
+        !two.hears_within(Duration::from_millis(200)),
+        "the same port for two"
+    );
+    connect(place);
     one.say("NLST").hear(150);
     one.hear(226);
-    assert_eq!(two.epsv().port(), port);
+    let line = two.hear(227).line();
+    assert!(
+        line.ends_with(&format!(",{},{})", port / 256, port % 256)),
+        "{line}"
+    );
+    // or until the first has had it long enough, or hears that there is none
+    one.say("EPSV");
+    let first = one.hear_one_of(&[229, 425]);
+    two.hear_nothing();
+    if first.code == 229 {
+        two.say("NLST").hear(425);
+    }
 }
 
 #[test]
