@@ -144,20 +144,33 @@ impl Pipe {
 
     /// Moves the rest of the transfer through the pipe.
     fn pour(&self, flow: &mut Flow<'_, '_>, file: &File, block: &mut [u8]) -> Result<Poured, End> {
+        let mut waited = false;
         loop {
             let count = match Self::move_once(flow.stream().as_fd(), self.into.as_fd(), self.size) {
-                Ok(0) => return Ok(Poured::All),
-                Ok(count) => count,
-                Err(Errno::EAGAIN) => {
+                Err(Errno::EAGAIN) if !waited => {
                     flow.wait(PollFlags::POLLIN)?;
+                    waited = true;
                     continue;
                 }
+                // An urgent octet is no part of the data, and splice(2) stops before it for good: poll(2) says again and
+                // again that there is more, and once the client has sent all it looks like the end.  recv(2) gets past.
+                Ok(0) | Err(Errno::EAGAIN) => {
+                    let count = flow.receive(block)?;
+                    if count == 0 {
+                        return Ok(Poured::All);
+                    }
+                    write_all(file, block.get(..count).unwrap_or_default())?;
+                    waited = false;
+                    continue;
+                }
+                Ok(count) => count,
                 Err(Errno::EINTR) => continue,
                 Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
                     return Ok(Poured::CannotSplice);
                 }
                 Err(_) => return Err(End::Gone),
             };
+            waited = false;
             let mut left = count;
             while left > 0 {
                 match Self::move_once(self.out.as_fd(), file.as_fd(), left) {
