@@ -465,6 +465,19 @@ impl<'m> Control<'m> {
         Ok(self.take_interruption())
     }
 
+    /// The same for ABOR alone: where a reply is being sent, STAT waits for its turn like everything else.
+    ///
+    /// # Errors
+    /// As [`Control::interruption`].
+    pub fn is_aborted(&mut self) -> Result<bool, Lost> {
+        if !self.ended && self.has_space() {
+            self.read_ahead()?;
+        }
+        Ok(self
+            .take(|interruption| interruption == Interruption::Abort)
+            .is_some())
+    }
+
     fn read_ahead(&mut self) -> Result<(), Lost> {
         self.make_space();
         match self.receive(MsgFlags::MSG_DONTWAIT) {
@@ -476,6 +489,11 @@ impl<'m> Control<'m> {
     }
 
     fn take_interruption(&mut self) -> Option<Interruption> {
+        self.take(|_| true)
+    }
+
+    /// Takes the first command that acts at once and that is `wanted` out of what is buffered.
+    fn take(&mut self, wanted: impl Fn(Interruption) -> bool) -> Option<Interruption> {
         let (start, end) = (self.start, self.end);
         let pending = self.buffer().get(start..end).unwrap_or_default();
         let mut at = 0;
@@ -483,6 +501,7 @@ impl<'m> Control<'m> {
         for line in pending.split_inclusive(|octet| *octet == b'\n') {
             if line.ends_with(b"\n")
                 && let Some(interruption) = acts_at_once(line)
+                && wanted(interruption)
             {
                 found = Some((interruption, at, line.len()));
                 break;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::control::{Control, Heard, Interruption, Lost};
+use crate::control::{Control, Heard, Lost};
 use crate::data::Endpoint;
 use crate::pool::{Guest, Room, Seat};
 use crate::session::{House, Login, Session};
@@ -332,10 +332,10 @@ impl Sink for Recital<'_, '_> {
     }
 
     fn glance(&mut self) -> Result<(), End> {
-        match self.0.interruption().map_err(End::Lost)? {
-            Some(Interruption::Abort) => Err(End::Aborted),
-            Some(Interruption::Status) | None => Ok(()),
+        if self.0.is_aborted().map_err(End::Lost)? {
+            return Err(End::Aborted);
         }
+        Ok(())
     }
 }
 

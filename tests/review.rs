@@ -66,3 +66,19 @@ fn an_urgent_octet_is_not_taken_for_the_end_of_an_upload() {
         assert_same_octets(&share.read("f"), &[&before[..], &after].concat());
     }
 }
+
+#[test]
+fn a_stat_behind_a_long_stat_is_answered_too() {
+    let share = Share::new();
+    for number in 0..600 {
+        share.write(format!("f{number}"), "");
+    }
+    let server = Server::start(&share, &[]);
+    let mut client = binary(&server);
+    client
+        .raw(b"STAT /\r\nSTAT\r\nNOOP\r\n")
+        .expect(&["STAT", "STAT", "NOOP"]);
+    assert_eq!(client.hear(212).inner().len(), 600);
+    client.hear(211);
+    client.hear(200);
+}
