@@ -222,7 +222,8 @@ fn answer<'s, 'm>(
     }
     let allowed = match verb.needs {
         Needs::Nothing => Ok(()),
-        Needs::Turn => {
+        // Nothing is checked where USER was not said, so no turn is used up, and nobody is sent away for its sake.
+        Needs::Turn if matches!(session.login, Login::Named) => {
             wait_for_turn(session, control, log_in_by)?;
             Ok(())
         }
@@ -230,6 +231,7 @@ fn answer<'s, 'm>(
             Ok(()) => wait_for_port(session, control)?,
             refusal => refusal,
         },
+        Needs::Turn => Ok(()),
         Needs::Login => session.account().map(drop),
         Needs::Write => session.writer().map(drop),
     };

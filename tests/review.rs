@@ -15,7 +15,20 @@ use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, send};
 
-use common::{Client, PATIENCE, Server, Share, assert_same_octets, eventually, noise};
+use common::{Client, Launch, PATIENCE, Server, Share, assert_same_octets, eventually, noise};
+
+/// `openssl passwd -6` of `secret`.
+const ANN: &str = "ann:$6$pocketftpd$4ZNfGz/ABcmoC1jSk8dbkqrRnjRarxqM9UiG1u5jp3q1BdorkiKNWEpk1s6oM7iaW2ewUcAwrFGKDmKjygMOg0\n";
+
+/// A server that knows ann, and lets anonymous clients in.
+fn with_ann(share: &Share, flags: &[&str]) -> Server {
+    let users = share.outside("users");
+    std::fs::write(&users, ANN).unwrap();
+    Launch::new()
+        .flags(&["--users", users.to_str().unwrap(), "--anonymous"])
+        .flags(flags)
+        .start(share)
+}
 
 fn binary(server: &Server) -> Client {
     let mut client = Client::login(server);
@@ -81,4 +94,36 @@ fn a_stat_behind_a_long_stat_is_answered_too() {
     assert_eq!(client.hear(212).inner().len(), 600);
     client.hear(211);
     client.hear(200);
+}
+
+#[test]
+fn a_password_out_of_order_is_no_guess_and_ends_no_session() {
+    let share = Share::new();
+    let server = with_ann(&share, &["--login-timeout", "2"]);
+    let mut guest = Client::login(&server);
+    // Once this one is sent away, the time that the guest had to log in has passed too.
+    Client::connect(&server).hear(421);
+    let mut guesser = Client::connect(&server);
+    guesser.say("USER ann").hear(331);
+    guesser.say("PASS wrong").hear(530);
+    for _ in 0..3 {
+        guest.say("PASS x").hear(503);
+    }
+    guest.say("NOOP").hear(200);
+}
+
+#[test]
+fn an_anonymous_log_in_between_does_not_forgive_wrong_passwords() {
+    let share = Share::new();
+    let server = with_ann(&share, &[]);
+    let mut client = Client::connect(&server);
+    for _ in 0..2 {
+        client.say("USER ann").hear(331);
+        client.say("PASS wrong").hear(530);
+    }
+    client.say("USER anonymous").hear(331);
+    client.say("PASS x").hear(230);
+    client.say("USER ann").hear(331);
+    client.say("PASS wrong").hear(421);
+    client.hear_end();
 }

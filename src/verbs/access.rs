@@ -53,8 +53,10 @@ pub fn pass<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
             return Err(reply::LOGIN_INCORRECT);
         }
     };
+    // Nobody guessed where no password was checked: neither the address nor the session is forgiven for that.
     if !grant.anonymous {
         house.guesses.succeeded(peer.ip());
+        session.failures = 0;
     }
     let rights = if account.may_write {
         "read and write"
@@ -63,7 +65,6 @@ pub fn pass<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
     };
     log::info!("[{number}] {peer} {} logged in, {rights}", grant.name);
     session.here.clear();
-    session.failures = 0;
     session.login = Login::Done(account);
     Ok(Say(reply::LOGGED_IN))
 }
