@@ -130,12 +130,14 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
             _ => control.line(deadline)?,
         };
         if heard == Heard::TooLong {
+            session.renaming = false;
             control.send(&reply::LINE_TOO_LONG)?;
             continue;
         }
         let name = match command::split(control.text()) {
             Line::Blank => continue,
             Line::Unknown => {
+                session.renaming = false;
                 control.send(&reply::UNKNOWN)?;
                 continue;
             }

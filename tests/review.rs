@@ -127,3 +127,17 @@ fn an_anonymous_log_in_between_does_not_forgive_wrong_passwords() {
     client.say("PASS wrong").hear(421);
     client.hear_end();
 }
+
+#[test]
+fn what_is_no_command_still_ends_the_life_of_rnfr() {
+    let share = Share::new();
+    share.write("f", "data");
+    let server = Server::start(&share, &["--writable"]);
+    let mut client = Client::login(&server);
+    for line in ["TOOLONG x".to_owned(), format!("NOOP {}", "x".repeat(5000))] {
+        client.say("RNFR f").hear(350);
+        client.say(line).hear(500);
+        client.say("RNTO g").hear(503);
+    }
+    assert!(share.path("f").exists());
+}
