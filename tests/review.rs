@@ -141,3 +141,17 @@ fn what_is_no_command_still_ends_the_life_of_rnfr() {
     }
     assert!(share.path("f").exists());
 }
+
+#[test]
+fn port_without_an_address_forgets_the_endpoint_before() {
+    let share = Share::new();
+    share.write("f", "data");
+    let server = Server::start(&share, &[]);
+    let mut client = Client::login(&server);
+    for verb in ["PORT", "EPRT"] {
+        let data = client.data();
+        client.say(verb).hear(501);
+        client.say("RETR f").hear(425);
+        drop(data);
+    }
+}
