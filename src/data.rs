@@ -142,6 +142,10 @@ fn accept(
                     control.number(),
                     control.peer()
                 );
+                // However many come, one after the other: they do not prolong the wait.
+                if Instant::now() >= deadline {
+                    return Err(nobody_came(listener));
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 match wait(
@@ -151,10 +155,7 @@ fn accept(
                     deadline,
                     interrupted,
                 ) {
-                    Err(Failure::Lost(Lost::TimedOut)) => {
-                        let port = listener.local_addr().map_or(0, |local| local.port());
-                        return Err(Failure::NobodyCame(port));
-                    }
+                    Err(Failure::Lost(Lost::TimedOut)) => return Err(nobody_came(listener)),
                     result => result?,
                 }
             }
@@ -167,6 +168,10 @@ fn accept(
             Err(error) => return Err(Failure::NoSocket(error)),
         }
     }
+}
+
+fn nobody_came(listener: &TcpListener) -> Failure {
+    Failure::NobodyCame(listener.local_addr().map_or(0, |local| local.port()))
 }
 
 fn reach(
@@ -183,37 +188,45 @@ fn reach(
     };
     let mut port = if from_20 { 20 } else { 0 };
     let socket = loop {
-        let socket = bound_socket(local, port).map_err(|errno| Failure::NoSocket(errno.into()))?;
+        let socket = match bound_socket(local, port) {
+            // The start was without root's privilege, or somebody else listens there.
+            Err(Errno::EACCES | Errno::EADDRINUSE) if port != 0 => {
+                port = another_port(address, control);
+                continue;
+            }
+            result => result.map_err(|errno| Failure::NoSocket(errno.into()))?,
+        };
         match connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
-            // A connection of ours from port 20 to that very port is not over yet: better another port than none.
+            // A connection of ours from port 20 to that very port is not over yet.
             Err(Errno::EADDRNOTAVAIL | Errno::EADDRINUSE) if port != 0 => {
-                log::warn!(
-                    "[{}] port 20 is still busy with {address}; another port serves",
-                    control.number()
-                );
-                port = 0;
+                port = another_port(address, control);
             }
             Ok(()) => return Ok(TcpStream::from(socket)),
             Err(Errno::EINPROGRESS) => break socket,
             Err(errno) => return Err(failed(errno.into())),
         }
     };
-    match wait(
-        control,
-        socket.as_fd(),
-        PollFlags::POLLOUT,
-        deadline,
-        interrupted,
-    ) {
-        Err(Failure::Lost(Lost::TimedOut)) => {
-            return Err(Failure::NotReached(address, io::ErrorKind::TimedOut.into()));
+    let stream = TcpStream::from(socket);
+    loop {
+        match wait(
+            control,
+            stream.as_fd(),
+            PollFlags::POLLOUT,
+            deadline,
+            interrupted,
+        ) {
+            Err(Failure::Lost(Lost::TimedOut)) => {
+                return Err(Failure::NotReached(address, io::ErrorKind::TimedOut.into()));
+            }
+            result => result?,
         }
-        result => result?,
-    }
-    match getsockopt(&socket, sockopt::SocketError) {
-        Ok(0) => Ok(TcpStream::from(socket)),
-        Ok(error) => Err(failed(io::Error::from_raw_os_error(error))),
-        Err(errno) => Err(Failure::NoSocket(errno.into())),
+        match getsockopt(&stream, sockopt::SocketError) {
+            // The wait also ends when the client has said its last word; the connection may still be on its way.
+            Ok(0) if stream.peer_addr().is_err() => {}
+            Ok(0) => return Ok(stream),
+            Ok(error) => return Err(failed(io::Error::from_raw_os_error(error))),
+            Err(errno) => return Err(Failure::NoSocket(errno.into())),
+        }
     }
 }
 
@@ -231,6 +244,15 @@ pub fn check_port_20() -> Result<(), String> {
             errno.desc()
         )),
     }
+}
+
+/// Better another port than none: says so, and returns 0, which leaves the choice to the kernel.
+fn another_port(address: SocketAddr, control: &Control<'_>) -> u16 {
+    log::warn!(
+        "[{}] port 20 is not to be had for {address}; another port serves",
+        control.number()
+    );
+    0
 }
 
 /// A socket that leaves from the address that the control connection came to (N17).

@@ -10,12 +10,16 @@
 mod common;
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use nix::sys::socket::{MsgFlags, send};
+use nix::sys::socket::{Backlog, MsgFlags, listen, send};
 
-use common::{Client, Launch, PATIENCE, Server, Share, assert_same_octets, eventually, noise};
+use common::client::port_line;
+use common::{
+    Client, Launch, Mode, PATIENCE, Server, Share, assert_same_octets, eventually, noise,
+};
 
 /// `openssl passwd -6` of `secret`.
 const ANN: &str = "ann:$6$pocketftpd$4ZNfGz/ABcmoC1jSk8dbkqrRnjRarxqM9UiG1u5jp3q1BdorkiKNWEpk1s6oM7iaW2ewUcAwrFGKDmKjygMOg0\n";
@@ -154,4 +158,34 @@ fn port_without_an_address_forgets_the_endpoint_before() {
         client.say("RETR f").hear(425);
         drop(data);
     }
+}
+
+#[test]
+fn an_active_connection_is_opened_only_once_it_stands() {
+    let share = Share::new();
+    let server = Server::start(&share, &["--data-timeout", "1"]);
+    let mut client = Client::login(&server);
+    let listener = client.listener();
+    let address = listener.local_addr().unwrap();
+    // A queue that is full: whoever connects now gets no answer.
+    listen(&listener, Backlog::new(0).unwrap()).unwrap();
+    let within = Duration::from_millis(100);
+    let full: Vec<_> = (0..3)
+        .map(|_| TcpStream::connect_timeout(&address, within))
+        .collect();
+    client.say(port_line(address)).hear(200);
+    client.say("NLST").hang_up();
+    client.hear(425);
+    drop(full);
+}
+
+#[test]
+fn where_port_20_cannot_be_had_another_serves() {
+    let share = Share::new();
+    share.write("f", "data");
+    let server = Launch::as_plain_user(&share)
+        .flags(&["--active-from-20"])
+        .start(&share);
+    let mut client = Client::login(&server).by(Mode::Port);
+    assert_eq!(client.nlst(""), ["f"]);
 }
