@@ -93,14 +93,14 @@ struct Sitting {
 /// A client that has found a seat.
 #[derive(Debug)]
 pub struct Guest {
-    /// The place; given back on drop.
-    pub seat: Seat,
+    /// The session's memory.
+    pub room: Lent<Room>,
     /// The control connection.
     pub control: Arc<TcpStream>,
     /// The client's address.
     pub peer: SocketAddr,
-    /// The session's memory.
-    pub room: Lent<Room>,
+    /// The place; given back on drop, as the last of all: whoever takes it next finds memory.
+    pub seat: Seat,
 }
 
 struct State {

@@ -149,7 +149,7 @@ fn every_verb_of_the_table_is_here_with_what_it_needs() {
             .unwrap_or_else(|| panic!("{} is missing", verb.name));
         let wanted = match verb.needs {
             Needs::Nothing | Needs::Turn => "nothing",
-            Needs::Login => "log-in",
+            Needs::Login | Needs::Port => "log-in",
             Needs::Write => "write",
         };
         assert_eq!(needs, wanted, "{}", verb.name);
