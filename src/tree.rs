@@ -184,6 +184,16 @@ impl Tree {
         })
     }
 
+    /// Whether `pathname` is a directory that one may stand in; the kernel is asked, since access lists, groups and
+    /// foreign file systems grant what permission bits do not tell.
+    ///
+    /// # Errors
+    /// `NOTDIR` if it is no directory, `ACCES` if this user may not; else what the kernel says.
+    pub fn may_enter(&self, pathname: &Pathname<'_>) -> Result<()> {
+        let directory = self.open(pathname, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        rustix::fs::accessat(directory, c".", Access::EXEC_OK, AtFlags::empty())
+    }
+
     /// Opens a directory for listing.
     ///
     /// # Errors

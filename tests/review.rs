@@ -12,12 +12,19 @@ mod common;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use nix::sys::socket::{Backlog, MsgFlags, listen, send};
 
+use rustix::fs::XattrFlags;
+
 use common::client::port_line;
-use common::{Client, Launch, PATIENCE, Server, Share, assert_same_octets, eventually, noise};
+use common::share::NOBODY;
+use common::{
+    Client, Launch, Mode, PATIENCE, Server, Share, assert_same_octets, eventually, is_root, noise,
+    skip,
+};
 
 /// `openssl passwd -6` of `secret`.
 const ANN: &str = "ann:$6$pocketftpd$4ZNfGz/ABcmoC1jSk8dbkqrRnjRarxqM9UiG1u5jp3q1BdorkiKNWEpk1s6oM7iaW2ewUcAwrFGKDmKjygMOg0\n";
@@ -178,20 +185,47 @@ fn an_active_connection_is_opened_only_once_it_stands() {
 }
 
 #[test]
-fn where_port_20_cannot_be_had_the_start_says_so() {
+fn where_port_20_cannot_be_had_another_serves() {
     let share = Share::new();
-    let output = Launch::as_plain_user(&share)
+    share.write("f", "data");
+    let server = Launch::as_plain_user(&share)
         .flags(&["--active-from-20"])
-        .run_to_end(&share);
-    let said = String::from_utf8_lossy(&output.stderr);
-    // A system that gives low ports to everybody would let it serve.
-    let open = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
-        .is_ok_and(|start| start.trim().parse::<u16>().is_ok_and(|start| start <= 20));
-    if !open {
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(
-            said.contains("--active-from-20") && said.contains("root"),
-            "{said}"
-        );
+        .start(&share);
+    let mut client = Client::login(&server).by(Mode::Port);
+    assert_eq!(client.nlst(""), ["f"]);
+}
+
+#[test]
+fn an_access_list_lets_a_client_in_as_the_kernel_does() {
+    if !is_root() {
+        return skip("only root can make a directory of somebody else's");
     }
+    let share = Share::new();
+    share.write("theirs/f", "data");
+    let theirs = share.path("theirs");
+    std::os::unix::fs::chown(&theirs, Some(0), Some(0)).unwrap();
+    std::fs::set_permissions(&theirs, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // acl(5) as the kernel stores it: version 2, then tag, rights and number of each entry.
+    let anybody = u32::MAX;
+    let entries: [(u16, u16, u32); 5] = [
+        (0x01, 7, anybody),
+        (0x02, 7, NOBODY),
+        (0x04, 0, anybody),
+        (0x10, 7, anybody),
+        (0x20, 0, anybody),
+    ];
+    let mut list = 2u32.to_le_bytes().to_vec();
+    for (tag, rights, number) in entries {
+        list.extend(tag.to_le_bytes());
+        list.extend(rights.to_le_bytes());
+        list.extend(number.to_le_bytes());
+    }
+    let name = "system.posix_acl_access";
+    if rustix::fs::setxattr(&theirs, name, &list, XattrFlags::empty()).is_err() {
+        return skip("this file system has no access lists");
+    }
+    let server = Server::start(&share, &[]);
+    let mut client = Client::login(&server);
+    client.say("CWD theirs").hear(250);
+    assert_eq!(client.nlst(""), ["f"]);
 }

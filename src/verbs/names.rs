@@ -1,10 +1,8 @@
 //! CWD CDUP PWD MKD RMD DELE RNFR RNTO (RFC 959 4.1.1, 4.1.3), and their forms with X (RFC 1123 4.1.3.1).
 
 use crate::session::Session;
-use crate::tree;
 use crate::verbs::Answer::Say;
 use crate::verbs::{Outcome, refusal};
-use crate::wire::listing::Kind;
 use crate::wire::reply;
 
 /// `CWD <SP> pathname`; without one, to the root, as clients mean it that send their user's empty `cd`.
@@ -25,11 +23,8 @@ pub fn cdup<'s, 'm>(session: &'s mut Session<'m>, _: &[u8]) -> Outcome<'s, 'm> {
 /// Makes the subject the current directory, if it is one that this user may stand in.
 fn enter(session: &mut Session<'_>) -> Result<(), reply::Reply<'static>> {
     let tree = &session.account()?.tree;
-    let stat = tree.stat(&session.subject).map_err(refusal::of_name)?;
-    let entry = tree::entry(b"", &stat);
-    if entry.kind != Kind::Directory || !tree.perm(&entry, false, false).enter {
-        return Err(reply::NOT_THERE);
-    }
+    tree.may_enter(&session.subject)
+        .map_err(|_| reply::NOT_THERE)?;
     session.here.copy(&session.subject);
     Ok(())
 }
