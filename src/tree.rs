@@ -233,13 +233,14 @@ impl Tree {
             Err(Errno::NXIO) => return Err(Errno::ISDIR),
             result => result?,
         };
-        let stat = rustix::fs::fstat(&file)?;
-        blocking_regular(&file, &stat)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             // A file system without locks: two uploads to one name are then the clients' own affair.
             Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => {}
             Err(errno) => return Err(errno),
         }
+        // Behind the lock: until then another upload may still have added to it.
+        let stat = rustix::fs::fstat(&file)?;
+        blocking_regular(&file, &stat)?;
         Ok(Upload {
             file: Some(file),
             beginning,
