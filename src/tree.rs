@@ -317,7 +317,11 @@ impl Tree {
     /// # Errors
     /// What the kernel says.
     pub fn change_mode(&self, pathname: &Pathname<'_>, bits: u32) -> Result<()> {
-        rustix::fs::fchmod(self.reading(pathname)?, Mode::from_raw_mode(bits & 0o777))
+        let mode = Mode::from_raw_mode(bits & 0o777);
+        if self.root.is_none() {
+            return rustix::fs::chmodat(CWD, pathname.below(), mode, AtFlags::empty());
+        }
+        rustix::fs::fchmod(self.reading(pathname)?, mode)
     }
 
     /// Sets the modification time of a file or directory, in seconds and nanoseconds since 1970.
@@ -340,10 +344,14 @@ impl Tree {
                 tv_nsec: nanoseconds.into(),
             },
         };
+        if self.root.is_none() {
+            return rustix::fs::utimensat(CWD, pathname.below(), &times, AtFlags::empty());
+        }
         rustix::fs::futimens(self.reading(pathname)?, &times)
     }
 
-    /// A descriptor for changing what is known of a file; an O_PATH one would not do.
+    /// A descriptor for changing what is known of a file; an O_PATH one would not do.  So a file that its owner may
+    /// neither read nor write stays as it is where openat2(2) confines.
     fn reading(&self, pathname: &Pathname<'_>) -> Result<OwnedFd> {
         self.open(pathname, OFlags::RDONLY | ALWAYS, Mode::empty())
             .or_else(|_| self.open(pathname, OFlags::WRONLY | ALWAYS, Mode::empty()))

@@ -229,3 +229,15 @@ fn an_access_list_lets_a_client_in_as_the_kernel_does() {
     client.say("CWD theirs").hear(250);
     assert_eq!(client.nlst(""), ["f"]);
 }
+
+#[test]
+fn a_file_without_any_right_can_be_given_some_again() {
+    let share = Share::new();
+    share.write("f", "data");
+    let server = Server::start(&share, &["--writable"]);
+    let mut client = Client::login(&server);
+    client.say("SITE CHMOD 000 f").hear(200);
+    client.say("MFMT 20200102030405 f").hear(213);
+    client.say("SITE CHMOD 644 f").hear(200);
+    assert_eq!(client.get("f"), b"data");
+}
