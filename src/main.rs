@@ -69,12 +69,8 @@ fn complain(message: &str, status: u8) -> ExitCode {
 /// Starts and serves.  The order matters: all that lies outside the share is opened before the walls go up, and no
 /// thread starts before they stand.
 fn run(config: &Config) -> Result<(), String> {
-    // The one session of inetd has nobody to wait for signals: they end it as they end any program.
     let inetd = config.lifetime == Lifetime::Inetd;
-    let signals = match inetd {
-        true => signals::hold_size_limit().map(|()| None)?,
-        false => Some(signals::hold()?),
-    };
+    let signals = signals::hold()?;
     let detached = match config.lifetime {
         Lifetime::Detached => Some(Detached::enter()?),
         _ => None,
@@ -114,9 +110,9 @@ fn run(config: &Config) -> Result<(), String> {
     if config.policy.active_from_20 {
         data::check_port_20()?;
     }
-    let Some(signals) = signals else {
-        return server::serve_standard_input(config, house, &confined);
-    };
+    if inetd {
+        return server::serve_standard_input(config, house, &confined, signals);
+    }
     tell(config, &house);
     let server = Server::open(config, house, listeners, &confined)?;
     if let Some(pid_file) = &mut pid_file {

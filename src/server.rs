@@ -393,14 +393,15 @@ impl Trouble {
     }
 }
 
-/// Serves the one client on standard input (inetd).
+/// Serves the one client on standard input (inetd); a signal to stop ends that as it ends a server.
 ///
 /// # Errors
-/// One line if standard input is no connection.
+/// One line if standard input is no connection, or the system gives no thread.
 pub fn serve_standard_input(
     config: &Config,
     house: House,
     confined: &Confined,
+    signals: Signals,
 ) -> Result<(), String> {
     let failed = |error: io::Error| {
         format!("serve standard input: it is no network connection ({error}); start me from inetd")
@@ -411,8 +412,23 @@ pub fn serve_standard_input(
     control::prepare(stream.as_fd(), config.policy.data_timeout).map_err(failed)?;
     stream.set_nonblocking(false).map_err(failed)?;
     let pool = Pool::new(1, 1, confined);
+    let house = Arc::new(house);
+    let server = Server {
+        pool: pool.clone(),
+        house: house.clone(),
+        listeners: Vec::new(),
+        closing: Arc::new(AtomicBool::new(false)),
+    };
+    thread::Builder::new()
+        .stack_size(pool::STACK)
+        .spawn(move || {
+            server.run(&signals);
+            // The session has had its time, and may still wait for something.
+            std::process::exit(0);
+        })
+        .map_err(|error| format!("start a thread: {error}"))?;
     match pool.seat(stream, peer, false) {
-        Ok(guest) => interpreter::serve(guest, &Arc::new(house)),
+        Ok(guest) => interpreter::serve(guest, &house),
         Err((why, stream)) => {
             log::error!("{peer} turned away: {why}");
             turn_away(&stream, &reply::FULL);

@@ -34,18 +34,11 @@ pub fn hold() -> Result<Signals, String> {
         set.add(signal);
     }
     block(set)?;
-    hold_size_limit()?;
+    // A write beyond a size limit should fail with EFBIG, and not end the process (setrlimit(2)).
+    let mut size_limit = SigSet::empty();
+    size_limit.add(Signal::SIGXFSZ);
+    block(size_limit)?;
     Ok(Signals(set))
-}
-
-/// Makes a write beyond a size limit fail with EFBIG instead of ending the process (setrlimit(2)); [`hold`] does it too.
-///
-/// # Errors
-/// One line if the kernel refuses.
-pub fn hold_size_limit() -> Result<(), String> {
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGXFSZ);
-    block(set)
 }
 
 fn block(set: SigSet) -> Result<(), String> {

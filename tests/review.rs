@@ -10,16 +10,20 @@
 mod common;
 
 use std::io::Write;
-use std::net::TcpStream;
-use std::os::fd::AsRawFd;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{Backlog, MsgFlags, listen, send};
 
+use nix::unistd::Pid;
 use rustix::fs::XattrFlags;
 
 use common::client::port_line;
+use common::server::PROGRAM;
 use common::share::NOBODY;
 use common::{
     Client, Launch, Mode, PATIENCE, Server, Share, assert_same_octets, eventually, is_root, noise,
@@ -240,4 +244,35 @@ fn a_file_without_any_right_can_be_given_some_again() {
     client.say("MFMT 20200102030405 f").hear(213);
     client.say("SITE CHMOD 644 f").hear(200);
     assert_eq!(client.get("f"), b"data");
+}
+
+/// A client of a server that inetd has started for it alone.
+fn by_inetd(share: &Share) -> (Client, Child) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let control = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    let child = Command::new(PROGRAM)
+        .args(["--share", share.top().to_str().unwrap(), "--inetd"])
+        .stdin(Stdio::from(OwnedFd::from(accepted)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut client = Client::over(control);
+    client.hear(220);
+    (client, child)
+}
+
+#[test]
+fn a_session_of_inetds_can_be_stopped() {
+    let share = Share::new();
+    let (mut client, mut child) = by_inetd(&share);
+    kill(
+        Pid::from_raw(child.id().try_into().unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    client.hear(421);
+    client.hear_end();
+    assert!(child.wait().unwrap().success());
 }
