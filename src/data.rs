@@ -101,7 +101,8 @@ fn stream_socket(near: SocketAddr) -> nix::Result<OwnedFd> {
     )
 }
 
-/// Brings the data connection about, by `deadline`.
+/// Brings the data connection about, by `deadline`, which is asked for anew whenever the wait is woken: a server that
+/// stops has less time.
 ///
 /// `interrupted` is called for STAT; ABOR ends the wait.  The stream does not block.
 ///
@@ -111,13 +112,13 @@ pub fn open(
     endpoint: Endpoint,
     control: &mut Control<'_>,
     from_20: bool,
-    deadline: Instant,
+    deadline: impl Fn() -> Instant,
     mut interrupted: impl FnMut(&mut Control<'_>) -> Result<(), Lost>,
 ) -> Result<TcpStream, Failure> {
     match endpoint {
         Endpoint::None => Err(Failure::NoEndpoint),
-        Endpoint::Passive(listener) => accept(&listener, control, deadline, &mut interrupted),
-        Endpoint::Active(address) => reach(address, control, from_20, deadline, &mut interrupted),
+        Endpoint::Passive(listener) => accept(&listener, control, &deadline, &mut interrupted),
+        Endpoint::Active(address) => reach(address, control, from_20, &deadline, &mut interrupted),
     }
 }
 
@@ -126,7 +127,7 @@ type Interrupted<'a> = &'a mut dyn FnMut(&mut Control<'_>) -> Result<(), Lost>;
 fn accept(
     listener: &TcpListener,
     control: &mut Control<'_>,
-    deadline: Instant,
+    deadline: &dyn Fn() -> Instant,
     interrupted: Interrupted<'_>,
 ) -> Result<TcpStream, Failure> {
     loop {
@@ -143,7 +144,7 @@ fn accept(
                     control.peer()
                 );
                 // However many come, one after the other: they do not prolong the wait.
-                if Instant::now() >= deadline {
+                if Instant::now() >= deadline() {
                     return Err(nobody_came(listener));
                 }
             }
@@ -152,7 +153,7 @@ fn accept(
                     control,
                     listener.as_fd(),
                     PollFlags::POLLIN,
-                    deadline,
+                    deadline(),
                     interrupted,
                 ) {
                     Err(Failure::Lost(Lost::TimedOut)) => return Err(nobody_came(listener)),
@@ -178,7 +179,7 @@ fn reach(
     address: SocketAddr,
     control: &mut Control<'_>,
     from_20: bool,
-    deadline: Instant,
+    deadline: &dyn Fn() -> Instant,
     interrupted: Interrupted<'_>,
 ) -> Result<TcpStream, Failure> {
     let local = control.local().map_err(Failure::NoSocket)?;
@@ -212,7 +213,7 @@ fn reach(
             control,
             stream.as_fd(),
             PollFlags::POLLOUT,
-            deadline,
+            deadline(),
             interrupted,
         ) {
             Err(Failure::Lost(Lost::TimedOut)) => {

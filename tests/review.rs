@@ -276,3 +276,18 @@ fn a_session_of_inetds_can_be_stopped() {
     client.hear_end();
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn who_waits_for_a_data_connection_hears_that_the_server_stops() {
+    let share = Share::new();
+    let mut server = Server::start(&share, &["--log-level", "debug"]);
+    let mut client = Client::login(&server);
+    client.epsv();
+    client.say("NLST");
+    server.wait_for_log("< NLST");
+    server.signal(Signal::SIGTERM);
+    client.hear(425);
+    client.hear(421);
+    client.hear_end();
+    assert!(server.ended(PATIENCE).success());
+}

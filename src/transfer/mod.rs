@@ -99,7 +99,11 @@ impl Transfer<'_, '_> {
         } = house;
         let began = Instant::now();
         seat.now(|doing| (doing.verb, doing.octets, doing.since) = (verb, 0, began));
-        let deadline = began + policy.data_timeout;
+        let patience = began + policy.data_timeout;
+        let deadline = || {
+            seat.stop_by()
+                .map_or(patience, |stop_by| stop_by.min(patience))
+        };
         let status = |control: &mut Control<'_>| control.send(&reply::progress(0, None));
         let stream = match data::open(endpoint, control, policy.active_from_20, deadline, status) {
             Ok(stream) => stream,
