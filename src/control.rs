@@ -293,10 +293,11 @@ impl<'m> Control<'m> {
     fn wait(&mut self, deadline: Instant) -> Result<(), Lost> {
         const HAIR: Duration = Duration::from_millis(20);
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.abs_diff(self.patience) <= HAIR {
+        // No time limit at all is what zero means to the kernel.
+        if left.abs_diff(self.patience) <= HAIR && !self.patience.is_zero() {
             return Ok(());
         }
-        if left > self.patience {
+        if left > self.patience + HAIR {
             setsockopt(&*self.stream, sockopt::ReceiveTimeout, &time_val(left))?;
             self.patience = left;
             return Ok(());
