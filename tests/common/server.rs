@@ -100,7 +100,16 @@ impl Launch {
         }
         // The build directory may lie where nobody else can go.
         let program = share.outside("pocketftpd");
-        fs::copy(PROGRAM, &program).unwrap();
+        // By another process: what this one holds open for writing, a child begun meanwhile by another test holds too,
+        // and then it cannot be executed.
+        assert!(
+            Command::new("cp")
+                .arg(PROGRAM)
+                .arg(&program)
+                .status()
+                .unwrap()
+                .success()
+        );
         let user = super::share::NOBODY.to_string();
         let mut launch = Self::new().under(&[
             "setpriv",
