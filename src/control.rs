@@ -1,7 +1,7 @@
 //! The control connection (RFC 959 4.1, RFC 854): one line in, one reply out, both bounded in size and in time.
 
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ pub enum Lost {
     Closed,
     /// It said nothing for too long.
     TimedOut,
+    /// It does not read what it is told.
+    Deaf,
     /// The connection broke.
     Broken(io::Error),
 }
@@ -370,12 +372,18 @@ impl<'m> Control<'m> {
         Self::send_octets(&self.stream, out.written())
     }
 
-    /// Sends lines that are part of a long reply.
+    /// Sends lines that are part of a long reply; 0xFF is doubled, since alone it is Telnet's escape.
     ///
     /// # Errors
     /// As [`Control::send`].
     pub fn send_lines(&mut self, lines: &[u8]) -> Result<(), Lost> {
-        Self::send_octets(&self.stream, lines)
+        for part in lines.split_inclusive(|octet| *octet == 0xFF) {
+            Self::send_octets(&self.stream, part)?;
+            if part.ends_with(b"\xFF") {
+                Self::send_octets(&self.stream, b"\xFF")?;
+            }
+        }
+        Ok(())
     }
 
     fn send_octets(stream: &TcpStream, mut octets: &[u8]) -> Result<(), Lost> {
@@ -383,17 +391,19 @@ impl<'m> Control<'m> {
             match socket::send(stream.as_raw_fd(), octets, MsgFlags::MSG_NOSIGNAL) {
                 Ok(count) => octets = octets.get(count..).unwrap_or_default(),
                 Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => return Err(Lost::TimedOut),
+                Err(Errno::EAGAIN) => return Err(Lost::Deaf),
                 Err(errno) => return Err(errno.into()),
             }
         }
         Ok(())
     }
 
-    /// Sends the last reply and lets the client read it: without this the kernel would answer unread octets with a
-    /// reset, which may overtake the reply.
+    /// Takes what the client has sent in vain: unread octets would make the kernel answer with a reset, which may
+    /// overtake the last reply.
+    ///
+    /// The connection itself is closed with the seat, so a client that sees its end finds the seat free.
     pub fn part(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
+        (self.start, self.end) = (0, 0);
         let _ = self.receive(MsgFlags::MSG_DONTWAIT);
     }
 

@@ -98,6 +98,8 @@ fn farewell(session: &Session<'_>, control: &mut Control<'_>, seat: &Seat, lost:
             });
             log::info!("[{number}] {peer} timed out");
         }
+        // One more reply would only wait as long again.
+        Err(Lost::Deaf) => log::info!("[{number}] {peer} reads no replies; hung up"),
         Err(Lost::Broken(error)) if matches!(session.login, Login::Stranger) => {
             log::debug!("[{number}] {peer} lost: {error}");
         }
@@ -131,6 +133,8 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
         };
         if heard == Heard::TooLong {
             session.renaming = false;
+            // It may have been a PORT; what it meant to replace must not serve in its stead.
+            session.endpoint = Endpoint::None;
             control.send(&reply::LINE_TOO_LONG)?;
             continue;
         }
@@ -191,6 +195,7 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
         } else if !stranger && !matches!(session.login, Login::Done(_)) {
             // After REIN or a new USER the time for a log-in begins anew.
             log_in_by = Instant::now() + house.policy.login_timeout;
+            seat.now(|doing| doing.user = ([0; 32], 0));
         }
     }
 }

@@ -160,6 +160,13 @@ fn tell(config: &Config, house: &House) {
                 ports.start(),
                 ports.end()
             );
+            if *ports.start() < 1024 {
+                log::warn!(
+                    "--passive-ports {}-{}: ports below 1024 need root, which was given up; begin at 1024",
+                    ports.start(),
+                    ports.end()
+                );
+            }
             let count = usize::from(ports.end() - ports.start()) + 1;
             if count < seats {
                 log::warn!(

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -83,7 +83,7 @@ pub struct Doing {
 }
 
 struct Sitting {
-    peer: IpAddr,
+    home: IpAddr,
     number: u64,
     address: SocketAddr,
     control: Arc<TcpStream>,
@@ -121,6 +121,14 @@ pub struct Pool {
     per_address: usize,
 }
 
+/// What counts as one address: for IPv6 the network of 64 bits that a client chooses its address from.
+fn home(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+    }
+}
+
 /// Why a client gets no seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoSeat {
@@ -151,8 +159,21 @@ pub fn bound(seats: usize) -> usize {
 
 impl Pool {
     /// Reserves the memory of `seats` sessions, of which one address may have `per_address`.
-    pub fn new(seats: usize, per_address: usize, _: &Confined) -> Arc<Self> {
-        Arc::new(Self::unconfined(seats, per_address))
+    ///
+    /// # Errors
+    /// One line if the system has not that much.
+    pub fn new(seats: usize, per_address: usize, _: &Confined) -> Result<Arc<Self>, String> {
+        let piece = seats.saturating_mul(ROOM + BLOCK + ENTRIES);
+        // Asked for and given back: an allocation that fails further down would end the process without a word.
+        let mut probe: Vec<u8> = Vec::new();
+        probe.try_reserve_exact(piece).map_err(|_| {
+            format!(
+                "reserve memory: {} KiB for {seats} clients are not to be had; lower --max-clients",
+                piece.div_ceil(1024)
+            )
+        })?;
+        drop(probe);
+        Ok(Arc::new(Self::unconfined(seats, per_address)))
     }
 
     /// The same without proof of confinement, for tests beside the code.
@@ -206,12 +227,9 @@ impl Pool {
         if state.stop_by.is_some() {
             return Err((NoSeat::Stopping, control));
         }
-        let taken = state
-            .sitting
-            .iter()
-            .flatten()
-            .filter(|sitting| sitting.peer == peer.ip())
-            .count();
+        let home = home(peer.ip());
+        let taken = state.sitting.iter().flatten();
+        let taken = taken.filter(|sitting| sitting.home == home).count();
         if counted && taken >= self.per_address {
             return Err((NoSeat::FullForAddress, control));
         }
@@ -228,7 +246,7 @@ impl Pool {
             since: Instant::now(),
         }));
         let sitting = Sitting {
-            peer: peer.ip(),
+            home,
             number,
             address: peer,
             control: control.clone(),
@@ -410,16 +428,17 @@ impl Seat {
     /// Counts the session for `client`, whom a load balancer has brought; false if that address has its share already.
     pub fn moves_to(&mut self, client: SocketAddr) -> bool {
         let mut state = self.pool.state();
+        let home = home(client.ip());
         let others = state
             .sitting
             .iter()
             .flatten()
-            .filter(|sitting| sitting.peer == client.ip());
+            .filter(|sitting| sitting.home == home);
         if others.count() >= self.pool.per_address {
             return false;
         }
         if let Some(Some(sitting)) = state.sitting.get_mut(self.index) {
-            (sitting.peer, sitting.address) = (client.ip(), client);
+            (sitting.home, sitting.address) = (home, client);
         }
         true
     }
@@ -538,6 +557,17 @@ mod tests {
         assert_eq!(seat(&pool, "192.0.2.3:1").unwrap_err(), NoSeat::Full);
         drop((first, second));
         assert!(seat(&pool, "192.0.2.1:3").is_ok());
+    }
+
+    #[test]
+    fn ipv6_clients_are_counted_by_the_network_that_they_choose_from() {
+        let pool = pool(3, 1);
+        let _first = seat(&pool, "[2001:db8:0:1::1]:1").unwrap();
+        assert_eq!(
+            seat(&pool, "[2001:db8:0:1::2]:1").unwrap_err(),
+            NoSeat::FullForAddress
+        );
+        assert!(seat(&pool, "[2001:db8:0:2::1]:1").is_ok());
     }
 
     #[test]

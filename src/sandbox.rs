@@ -91,6 +91,11 @@ pub fn identity(share: &Path, run_as: Option<&RunAs>) -> Result<Identity, String
             None => (Uid::from_raw(65534), Gid::from_raw(65534)),
         },
     };
+    if run_as.is_some_and(|run_as| run_as.group.is_some()) && gid.as_raw() == 0 {
+        return Err(
+            "choose the group: --run-as must not name root's group; name another".to_owned(),
+        );
+    }
     if uid.is_root() {
         return Err(
             "choose the user: --run-as must not be root; name an unprivileged user".to_owned(),
@@ -113,8 +118,8 @@ pub fn identity(share: &Path, run_as: Option<&RunAs>) -> Result<Identity, String
 fn plain_identity(run_as: Option<&RunAs>) -> Result<Identity, String> {
     let (uid, gid) = (Uid::effective(), Gid::effective());
     if let Some(run_as) = run_as {
-        let (wanted, _) = asked(run_as)?;
-        if wanted != uid {
+        let (wanted, group) = asked(run_as)?;
+        if wanted != uid || (run_as.group.is_some() && group != gid) {
             return Err(format!(
                 "choose the user: only root can become {}; start as root, or leave out --run-as",
                 run_as.user

@@ -54,7 +54,7 @@ pub fn bind_all(config: &Config) -> Result<Vec<TcpListener>, String> {
     }
     let places = config.listen.iter();
     places
-        .map(|place| bind_one(*place, config.policy.data_timeout))
+        .map(|place| bind_one(*place, &config.listen, config.policy.data_timeout))
         .collect()
 }
 
@@ -76,18 +76,22 @@ fn given(unread: Duration) -> Result<Vec<TcpListener>, String> {
     Ok(listeners)
 }
 
-fn bind_one(place: Listen, unread: Duration) -> Result<TcpListener, String> {
+fn bind_one(place: Listen, all: &[Listen], unread: Duration) -> Result<TcpListener, String> {
+    // Where an IPv4 address is listened at on its own, IPv6 must leave it alone.
+    let alone = all
+        .iter()
+        .any(|other| other.port == place.port && other.address.is_some_and(|ip| ip.is_ipv4()));
     let everywhere = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), place.port);
     let everywhere_v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), place.port);
     let (address, result) = match place.address {
         Some(ip) => {
             let address = SocketAddr::new(ip, place.port);
-            (address, listener(address))
+            (address, listener(address, alone))
         }
-        None => match listener(everywhere) {
+        None => match listener(everywhere, alone) {
             // A kernel without IPv6.
             Err(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL | Errno::EPROTONOSUPPORT) => {
-                (everywhere_v4, listener(everywhere_v4))
+                (everywhere_v4, listener(everywhere_v4, alone))
             }
             result => (everywhere, result),
         },
@@ -113,7 +117,7 @@ fn way_out(errno: Errno) -> &'static str {
     }
 }
 
-fn listener(address: SocketAddr) -> nix::Result<TcpListener> {
+fn listener(address: SocketAddr, alone: bool) -> nix::Result<TcpListener> {
     let family = if address.is_ipv4() {
         AddressFamily::Inet
     } else {
@@ -125,7 +129,7 @@ fn listener(address: SocketAddr) -> nix::Result<TcpListener> {
         setsockopt(
             &socket,
             sockopt::Ipv6V6Only,
-            &!address.ip().is_unspecified(),
+            &(alone || !address.ip().is_unspecified()),
         )?;
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
@@ -185,7 +189,7 @@ impl Server {
         listeners: Vec<TcpListener>,
         confined: &Confined,
     ) -> Result<Self, String> {
-        let pool = Pool::new(config.max_clients, config.max_per_ip, confined);
+        let pool = Pool::new(config.max_clients, config.max_per_ip, confined)?;
         let house = Arc::new(house);
         let listeners: Vec<_> = listeners.into_iter().map(Arc::new).collect();
         let closing = Arc::new(AtomicBool::new(false));
@@ -411,7 +415,7 @@ pub fn serve_standard_input(
     // inetd's connection inherited nothing from a listener of ours.
     control::prepare(stream.as_fd(), config.policy.data_timeout).map_err(failed)?;
     stream.set_nonblocking(false).map_err(failed)?;
-    let pool = Pool::new(1, 1, confined);
+    let pool = Pool::new(1, 1, confined)?;
     let house = Arc::new(house);
     let server = Server {
         pool: pool.clone(),

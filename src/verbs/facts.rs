@@ -36,9 +36,9 @@ pub fn mfmt<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
     let (seconds, nanoseconds, pathname) =
         time_and_pathname(argument).ok_or(reply::BAD_ARGUMENT)?;
     session.name(pathname)?;
+    keep(session, pathname)?;
     set_time(session, seconds, nanoseconds)?;
-    let shown = keep(session, pathname)?;
-    Ok(Say(reply::modified_of(seconds, shown)))
+    Ok(Say(reply::modified_of(seconds, session.echo.get())))
 }
 
 /// `MFF <SP> fact=value;... <SP> pathname`: Modify and UNIX.mode can be set.
@@ -75,6 +75,7 @@ pub fn mff<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s,
         }
     }
     session.name(pathname)?;
+    keep(session, argument)?;
     let tree = &session.writer()?.tree;
     if let Some(mode) = mode {
         tree.change_mode(&session.subject, mode)
@@ -83,14 +84,12 @@ pub fn mff<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s,
     if let Some((seconds, nanoseconds)) = modified {
         set_time(session, seconds, nanoseconds)?;
     }
-    let shown = keep(session, argument)?;
-    Ok(Say(reply::facts_set(shown)))
+    Ok(Say(reply::facts_set(session.echo.get())))
 }
 
 /// Keeps octets of the command for its reply, which is put together when the command line may be gone.
-fn keep<'s>(session: &'s mut Session<'_>, octets: &[u8]) -> Result<&'s [u8], Reply<'static>> {
-    session.echo.set(octets).map_err(|_| reply::BAD_ARGUMENT)?;
-    Ok(session.echo.get())
+fn keep(session: &mut Session<'_>, octets: &[u8]) -> Result<(), Reply<'static>> {
+    session.echo.set(octets).map_err(|_| reply::BAD_ARGUMENT)
 }
 
 /// `AVBL [<SP> pathname]`: octets that can still be stored there.

@@ -27,10 +27,16 @@ pub fn nlst<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
     session.restart_at = 0;
     let (options, pathname) = options(session, argument)?;
     let subject = subject(session, options, pathname)?;
+    // `NLST name/` means the name; only a directory's is said with its slash.
+    let end = pathname
+        .iter()
+        .rposition(|octet| *octet != b'/')
+        .map_or(0, |last| last + 1);
+    let bare = pathname.get(..end).unwrap_or_default();
     let before = match subject {
         Subject::Inside(_) if matches!(pathname, b"" | b"." | b"./") => 0,
         Subject::Inside(_) => pathname.len(),
-        Subject::Matching(_) | Subject::Itself => pathname
+        Subject::Matching(_) | Subject::Itself => bare
             .iter()
             .rposition(|octet| *octet == b'/')
             .map_or(0, |slash| slash + 1),
@@ -51,7 +57,8 @@ pub fn nlst<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
     } else {
         Kinds::Names
     };
-    move_listing(session, "NLST", subject, kinds, options.recursive)
+    // Names from deeper down could not be asked for.
+    move_listing(session, "NLST", subject, kinds, false)
 }
 
 /// `MLSD [<SP> pathname]`: 501 for what is no directory (RFC 3659 7.2.1).
