@@ -12,6 +12,7 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use common::client::{connect, drain, eprt_line, port_line, readable};
@@ -45,18 +46,14 @@ fn connect_from(local: &str, to: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// So many neighbouring ports that nobody uses just now.
+/// So many neighbouring ports that nobody uses just now, and that the kernel gives nobody who asks for any port.
 fn free_ports(count: u16) -> (u16, u16) {
-    for _ in 0..100 {
-        let low = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let high = low.saturating_add(count - 1);
-        if high > low.saturating_sub(1)
-            && (low..=high).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 4000).unwrap();
+    for _ in 0..1000 {
+        let low = 61_000 + (start + NEXT.fetch_add(count, Ordering::Relaxed)) % 4000;
+        let high = low + count - 1;
+        if (low..=high).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return (low, high);
         }
     }
@@ -159,8 +156,8 @@ fn ipv4_over_a_listener_for_both_is_ipv4() {
     }
     let share = small_share();
     // no address: all of them, IPv6 and IPv4 (over one socket or two)
-    let port = free_ports(1).0;
-    let server = Launch::new().listen(&port.to_string()).start(&share);
+    let server = Launch::new().listen("0").start(&share);
+    let port = server.port();
     for (address, modes) in [
         (
             "127.0.0.1",

@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::client::reset;
-use common::server::{PROGRAM, run_to_end};
+use common::server::{PROGRAM, places, run_to_end};
 use common::{
     Client, Launch, Mode, PATIENCE, Server, Share, assert_same_octets, eventually, is_root, noise,
     skip,
@@ -865,12 +865,14 @@ fn memory_and_threads_do_not_grow_with_what_was_served() {
 
 // other lives than in the foreground
 
-/// A detached server, which nobody's child is.
+/// A server that a test which fails must not leave behind.
 struct Detached(Pid);
 
 impl Drop for Detached {
     fn drop(&mut self) {
-        kill(self.0, Signal::SIGKILL).ok();
+        if std::thread::panicking() {
+            kill(self.0, Signal::SIGKILL).ok();
+        }
     }
 }
 
@@ -901,11 +903,7 @@ fn a_daemon_is_ready_when_its_parent_ends_and_empties_its_pid_file() {
         .unwrap();
     let daemon = Detached(Pid::from_raw(pid));
     let said = fs::read_to_string(log).unwrap();
-    let place = said
-        .lines()
-        .find_map(|line| line.split("listening on ").nth(1))
-        .unwrap_or_else(|| panic!("{said}"));
-    let mut client = Client::knock(place.split([' ', ',']).next().unwrap().parse().unwrap());
+    let mut client = Client::knock(places(&said)[0]);
     client.hear(220);
     client.say("USER a").hear(331);
     client.say("PASS b").hear(230);
@@ -957,33 +955,29 @@ fn the_log_goes_to_a_file_and_is_appended_to() {
     let share = Share::new();
     let log = share.outside("log");
     fs::write(&log, "what was there\n").unwrap();
-    let place = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
     let mut child = Command::new(PROGRAM)
         .args([
             "--share",
             share.top().to_str().unwrap(),
             "--listen",
-            &place,
+            "127.0.0.1:0",
             "--log-file",
         ])
         .arg(&log)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    eventually("it listens", PATIENCE, || {
-        fs::read_to_string(&log).unwrap().contains("listening on")
-    });
-    let mut client = Client::knock(place.parse().unwrap());
+    let _guard = Detached(Pid::from_raw(i32::try_from(child.id()).unwrap()));
+    let found = || places(&fs::read_to_string(&log).unwrap());
+    eventually("it listens", PATIENCE, || !found().is_empty());
+    let place = found()[0];
+    let mut client = Client::knock(place);
     client.hear(220);
     client.say("QUIT").hear(221);
     client.hear_end();
     // copytruncate: the file is emptied under its hands
     fs::write(&log, "").unwrap();
-    let mut client = Client::knock(place.parse().unwrap());
+    let mut client = Client::knock(place);
     client.hear(220);
     kill(
         Pid::from_raw(i32::try_from(child.id()).unwrap()),
@@ -1034,11 +1028,8 @@ fn syslog_is_written_to_as_ftp_and_its_loss_is_survived() {
             "sh",
         ])
         .flags(&["--syslog"]);
-    let place = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let mut child = server.listen(&place.to_string()).spawn(&share);
+    let mut child = server.listen("127.0.0.1:0").spawn(&share);
+    let _guard = Detached(Pid::from_raw(i32::try_from(child.id()).unwrap()));
     let mut line = [0; 2000];
     let mut said = String::new();
     while !said.contains("listening on") {
@@ -1054,7 +1045,7 @@ fn syslog_is_written_to_as_ftp_and_its_loss_is_survived() {
         assert!(said.contains("pocketftpd"), "{said}");
     }
     drop(daemon);
-    let mut client = Client::knock(place);
+    let mut client = Client::knock(places(&said)[0]);
     client.hear(220);
     client.say("QUIT").hear(221);
     client.hear_end();

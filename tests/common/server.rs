@@ -238,15 +238,7 @@ impl Server {
 
     /// The addresses from the `listening on ADDR:PORT` lines, as soon as there are `count`.
     fn listening(&self, count: usize) -> Vec<SocketAddr> {
-        let found = |journal: &Journal| -> Vec<SocketAddr> {
-            let words = journal
-                .lines
-                .iter()
-                .filter_map(|line| line.split("listening on ").nth(1));
-            words
-                .filter_map(|word| word.split([' ', ',']).next()?.parse().ok())
-                .collect()
-        };
+        let found = |journal: &Journal| places(&journal.lines.join("\n"));
         let (journal, enough) = self.wait(PATIENCE, |journal| found(journal).len() >= count);
         assert!(enough, "the server does not listen; it said: {journal:#?}");
         found(&journal)
@@ -431,6 +423,15 @@ pub fn status_of(pid: u32, name: &str) -> String {
     row.unwrap_or_else(|| panic!("no {name} in {status}"))
         .trim()
         .to_owned()
+}
+
+/// The addresses that a log says are listened at.
+pub fn places(log: &str) -> Vec<SocketAddr> {
+    let rest = log
+        .lines()
+        .filter_map(|line| line.split("listening on ").nth(1));
+    rest.filter_map(|rest| rest.split([' ', ',']).next()?.parse().ok())
+        .collect()
 }
 
 /// Runs the program to its end, for flags that start no server; ends it after ten seconds.
