@@ -14,8 +14,8 @@ mod network {
 
 use std::time::{Duration, Instant};
 
-use common::{Mode, Share, assert_same_octets, noise};
-use network::lab::{Host, Lab};
+use common::{Mode, Share, assert_same_octets, noise, skip};
+use network::lab::{self, Host, Lab};
 use network::user::{FILE, User};
 
 fn furnished() -> (Share, Vec<u8>) {
@@ -218,4 +218,56 @@ fn behind_a_nat_active_mode_is_refused_in_words_and_passive_mode_works() {
     visit.failed().within(IN_TIME);
     let visit = user.tnftp(SERVER, &[]).unwrap();
     visit.fetched(&octets);
+}
+
+// 3. the client's router has an FTP helper
+
+#[test]
+fn a_nat_with_an_ftp_helper_passes_active_and_passive_mode() {
+    let Some(lab) = Lab::open() else { return };
+    let (server, router, client) = client_at_home(&lab);
+    if let Err(why) = lab::ftp_helper(&router) {
+        return skip(&why);
+    }
+    // Of the client's own connections only those to port 21 pass, so that the helper must understand every way.
+    router.nft(
+        "flush chain inet router forward
+         table inet router {
+           ct helper ftp { type \"ftp\" protocol tcp; };
+           chain forward { tcp dport 21 ct helper set \"ftp\";
+             ct state established,related accept; iifname client tcp dport 21 accept; };
+         }",
+    );
+    let (share, octets) = furnished();
+    let running = server.serve(&share, &[]);
+    let user = User::of(&client);
+    let ways: [&[&str]; 4] = [
+        &[],
+        &["--disable-epsv"],
+        &["-P", "-"],
+        &["-P", "-", "--disable-eprt"],
+    ];
+    for flags in ways {
+        let Some(visit) = user.curl(SERVER, flags) else {
+            return;
+        };
+        visit.fetched(&octets).within(IN_TIME);
+        let visit = user.curl_stores(SERVER, "up.bin", &octets, flags).unwrap();
+        visit.stored();
+        assert_same_octets(&share.read("up.bin"), &octets);
+        std::fs::remove_file(share.path("up.bin")).unwrap();
+    }
+    for passive in ["ftp:passive-mode on", "ftp:passive-mode off"] {
+        let Some(visit) = user.lftp(SERVER, &[passive]) else {
+            return;
+        };
+        visit.fetched(&octets).within(IN_TIME);
+    }
+    for mode in ["-p", "-A"] {
+        let Some(visit) = user.tnftp(SERVER, &[mode]) else {
+            return;
+        };
+        visit.fetched(&octets).within(IN_TIME);
+    }
+    assert!(running.log().iter().all(|line| !line.contains(" WARN ")));
 }

@@ -182,3 +182,24 @@ impl Host {
         self.at(|| launch.start(share))
     }
 }
+
+/// Whether a router's kernel follows FTP, and may say why not.
+pub fn ftp_helper(router: &Host) -> Result<(), String> {
+    // Where they are modules; where they are built in, or there are no modules at all, this does nothing.
+    for module in ["nf_conntrack_ftp", "nf_nat_ftp"] {
+        Command::new("modprobe")
+            .args(["-q", module])
+            .stderr(Stdio::null())
+            .status()
+            .ok();
+    }
+    router
+        .try_nft("table inet helper { ct helper ftp { type \"ftp\" protocol tcp; }; }; delete table inet helper")
+        .map_err(|why| format!("no nf_conntrack_ftp in this kernel: {why}"))?;
+    let symbols = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    if symbols.contains("nf_nat_ftp") {
+        Ok(())
+    } else {
+        Err("no nf_nat_ftp in this kernel".to_owned())
+    }
+}
