@@ -247,7 +247,11 @@ fn explain(
                     networks
                 }
             );
-            reply::nobody_came(port, policy.data_timeout.as_secs())
+            reply::nobody_came(
+                port,
+                policy.data_timeout.as_secs(),
+                policy.passive_ports.as_ref(),
+            )
         }
         Failure::NotReached(address, error) => {
             log::warn!("[{number}] {peer} cannot connect to {address}: {error}; {ACTIVE_REMEDY}");
@@ -288,15 +292,14 @@ impl std::fmt::Display for Remedy<'_> {
         match &self.policy.passive_ports {
             Some(ports) => write!(
                 out,
-                "open TCP ports {}-{} in the firewall",
+                "open TCP ports {}-{} in the firewall, and forward them on the router if there is one",
                 ports.start(),
                 ports.end()
             )?,
-            None => {
-                out.write_str("fix a range with --passive-ports LO-HI and open it in the firewall")?
-            }
+            None => out.write_str(
+                "fix a range with --passive-ports LO-HI, open it in the firewall, and forward it on the router if there is one",
+            )?,
         }
-        out.write_str(", and forward it on the router if there is one")?;
         let hidden = self.local.is_some_and(crate::wire::address::is_local_scope);
         if hidden
             && !data::is_near(self.peer, self.networks)

@@ -5,6 +5,7 @@
 //! 7).  Clients and NAT boxes read some of them: a text that may not be changed says so.
 
 use std::net::SocketAddrV4;
+use std::ops::RangeInclusive;
 
 use crate::wire::address;
 use crate::wire::octets::Cursor;
@@ -25,6 +26,7 @@ enum Text<'a> {
     Number(&'static str, u64, &'static str),
     Umask(u16),
     Numbers(&'static str, u64, &'static str, u64, &'static str),
+    NobodyCame(u16, u64, u16, u16),
     Passive(SocketAddrV4),
     Modified(i64),
     ModifiedOf(i64, &'a [u8]),
@@ -277,15 +279,18 @@ pub fn restarting(at: u64) -> Reply<'static> {
     }
 }
 
-/// 425 where no client came to the passive port in time.
-pub fn nobody_came(port: u16, seconds: u64) -> Reply<'static> {
-    let text = Text::Numbers(
-        "No data connection came to port ",
-        u64::from(port),
-        " within ",
-        seconds,
-        " seconds: a firewall or NAT before the server may not let it through.",
-    );
+/// 425 where no client came to the passive port in time; with the range to open, if there is one.
+pub fn nobody_came(port: u16, seconds: u64, range: Option<&RangeInclusive<u16>>) -> Reply<'static> {
+    let text = match range {
+        Some(range) => Text::NobodyCame(port, seconds, *range.start(), *range.end()),
+        None => Text::Numbers(
+            "No data connection came to port ",
+            u64::from(port),
+            " within ",
+            seconds,
+            " seconds: a firewall or NAT before the server may not let it through.",
+        ),
+    };
     Reply { code: 425, text }
 }
 
@@ -391,6 +396,17 @@ impl Reply<'_> {
                 out.decimal(second);
                 out.push(after.as_bytes());
             }
+            Text::NobodyCame(port, seconds, low, high) => {
+                out.push(b"No data connection came to port ");
+                out.decimal(u64::from(port));
+                out.push(b" within ");
+                out.decimal(seconds);
+                out.push(b" seconds: a firewall or NAT before the server must let TCP ports ");
+                out.decimal(u64::from(low));
+                out.push(b"-");
+                out.decimal(u64::from(high));
+                out.push(b" through.");
+            }
             Text::Passive(address) => {
                 out.push(b"Entering Passive Mode ");
                 address::passive_text(address, out);
@@ -487,6 +503,15 @@ mod tests {
         assert_eq!(
             written(FULL),
             b"421 Too many connections; try again later.\r\n"
+        );
+    }
+
+    #[test]
+    fn a_passive_port_that_nobody_reached_names_the_range_to_open() {
+        assert_eq!(
+            written(nobody_came(50003, 60, Some(&(50000..=50009)))),
+            b"425 No data connection came to port 50003 within 60 seconds: a firewall or NAT before the server must \
+              let TCP ports 50000-50009 through.\r\n"
         );
     }
 
