@@ -87,6 +87,16 @@ fn listener(mut local: SocketAddr, port: u16) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
+/// The port that a passive listener waits at, if nobody has come to it.
+pub fn untouched(listener: &TcpListener) -> Option<u16> {
+    match listener.accept() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            listener.local_addr().ok().map(|local| local.port())
+        }
+        _ => None,
+    }
+}
+
 fn stream_socket(near: SocketAddr) -> nix::Result<OwnedFd> {
     let family = if near.is_ipv4() {
         AddressFamily::Inet

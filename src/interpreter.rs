@@ -9,6 +9,7 @@ use crate::control::{Control, Heard, Lost};
 use crate::data::Endpoint;
 use crate::pool::{Guest, Room, Seat};
 use crate::session::{House, Login, Session};
+use crate::transfer;
 use crate::transfer::flow::{End, Sink};
 use crate::transfer::listing::Listing;
 use crate::verbs::parameters;
@@ -47,6 +48,7 @@ pub fn serve(guest: Guest, house: &Arc<House>) {
     let peer = control.peer();
     let mut session = Session::new(house.clone(), seat.number(), peer, local, pathnames);
     let lost = converse(&mut session, &mut control, &seat);
+    transfer::give_up(&mut session);
     farewell(&session, &mut control, &seat, lost);
 }
 

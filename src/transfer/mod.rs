@@ -16,7 +16,7 @@ use crate::config::Policy;
 use crate::control::{Control, Lost};
 use crate::data::{self, Endpoint, Failure};
 use crate::pool::{Desk, Seat};
-use crate::session::{House, UserName};
+use crate::session::{House, Session, UserName};
 use crate::transfer::flow::{End, Flow};
 use crate::transfer::listing::Listing;
 use crate::tree::Upload;
@@ -276,6 +276,29 @@ fn explain(
     Ok(reply.into())
 }
 
+/// Drops an endpoint that no transfer has used, and says in the log if it is a passive port that nobody came to.
+///
+/// curl, lftp and Python connect before they say what to transfer.  Where a firewall keeps them from it they leave
+/// without another word, and the log is the only place to learn why.
+pub fn give_up(session: &mut Session<'_>) {
+    let Endpoint::Passive(listener) = std::mem::take(&mut session.endpoint) else {
+        return;
+    };
+    if let Some(port) = data::untouched(&listener) {
+        log::warn!(
+            "[{}] {} no data connection came to port {port} before the client gave it up: {}",
+            session.number,
+            session.peer,
+            Remedy {
+                peer: session.peer.ip(),
+                local: Some(session.local.ip()),
+                policy: &session.house.policy,
+                networks: &session.house.networks,
+            }
+        );
+    }
+}
+
 const ACTIVE_REMEDY: &str =
     "a NAT or firewall on the client's side may be in the way: the client should use passive mode";
 
@@ -307,7 +330,7 @@ impl std::fmt::Display for Remedy<'_> {
         {
             write!(
                 out,
-                "; the client is outside and was told the private address {}: give the public one with --public-address",
+                "; the client is outside, and PASV tells it the private address {}: give the public one with --public-address",
                 Local(self.local)
             )?;
         }

@@ -75,7 +75,7 @@ pub fn eprt<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
 
 /// A command for a data connection replaces the one before, also when it fails (FIELD-NOTES B25).
 fn forget(session: &mut Session<'_>) -> Result<(), Reply<'static>> {
-    session.endpoint = Endpoint::None;
+    transfer::give_up(session);
     if session.epsv_only {
         Err(reply::EPSV_WAS_ALL)
     } else {
@@ -139,7 +139,7 @@ pub fn pasv<'s, 'm>(session: &'s mut Session<'m>, _: &[u8]) -> Outcome<'s, 'm> {
 
 /// `EPSV [<SP> 1 | 2 | ALL]`.
 pub fn epsv<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s, 'm> {
-    session.endpoint = Endpoint::None;
+    transfer::give_up(session);
     let wanted = address::parse_epsv(argument).ok_or(reply::BAD_ARGUMENT)?;
     match wanted {
         Epsv::All => {
