@@ -271,3 +271,288 @@ fn a_nat_with_an_ftp_helper_passes_active_and_passive_mode() {
     }
     assert!(running.log().iter().all(|line| !line.contains(" WARN ")));
 }
+
+// 4. the server is behind a NAT
+
+/// A server and a neighbour at home, a router that forwards port 21 and a range to the server and masquerades what
+/// comes from home (also what comes back home: the hairpin), and a client on the internet.
+fn server_at_home(lab: &Lab) -> [Host; 4] {
+    let (server, neighbour) = (lab.host("server"), lab.host("neighbour"));
+    let (router, client) = (lab.router("router"), lab.host("client"));
+    lab.link(&router, "", &server, "192.168.1.2/24");
+    lab.link(&router, "", &neighbour, "192.168.1.3/24");
+    router.ip("link add home type bridge");
+    // What stays at home does not pass the router's firewall, as on any router.
+    router.at(|| std::fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "0").ok());
+    router.ip("link set server master home");
+    router.ip("link set neighbour master home");
+    router.ip("address add 192.168.1.1/24 dev home");
+    router.ip("link set home up");
+    for host in [&server, &neighbour] {
+        host.ip("route add default via 192.168.1.1");
+    }
+    lab.link(&router, "203.0.113.1/24", &client, "203.0.113.50/24");
+    router.nft(
+        "table ip router {
+           chain arriving { type nat hook prerouting priority dstnat;
+             ip daddr 203.0.113.1 tcp dport { 21, 50000-50009 } dnat to 192.168.1.2; };
+           chain leaving { type nat hook postrouting priority srcnat;
+             oifname client masquerade; ip saddr 192.168.1.0/24 ct status dnat masquerade; };
+           chain forward { type filter hook forward priority filter; policy drop;
+             ct state established,related accept; ct status dnat accept; iifname home accept; };
+         }",
+    );
+    [server, neighbour, router, client]
+}
+
+const ROUTER: &str = "203.0.113.1";
+/// Takes the address of 227 at its word, as many clients do.
+const STRICT: [&str; 4] = [
+    "--disable-epsv",
+    "--no-ftp-skip-pasv-ip",
+    "--connect-timeout",
+    "1",
+];
+
+#[test]
+fn a_server_behind_a_nat_says_in_its_log_that_it_wants_public_address() {
+    let Some(lab) = Lab::open() else { return };
+    let [server, _, router, client] = server_at_home(&lab);
+    let (share, octets) = furnished();
+    let user = User::of(&client);
+    {
+        let running = server.serve(&share, &["--passive-ports", "50000-50009"]);
+        // A client that says what it wants before it has connected hears why it does not get it.
+        let mut by_hand = user.client("203.0.113.1:21");
+        let line = by_hand.say("PASV").hear(227).line();
+        assert!(
+            line.starts_with("227 Entering Passive Mode (192,168,1,2,195,8"),
+            "{line}"
+        );
+        let began = Instant::now();
+        let refusal = by_hand.say(format!("RETR {FILE}")).hear(425).text();
+        assert!(began.elapsed() < IN_TIME);
+        assert!(refusal.contains("50000-50009"), "{refusal}");
+        let logged = running.wait_for_log("within 2 s");
+        for words in [
+            "50000-50009",
+            "private address 192.168.1.2",
+            "--public-address",
+        ] {
+            assert!(logged.contains(words), "no {words:?}: {logged}");
+        }
+        // One that connects first says nothing at all; the log does.
+        let Some(visit) = user.curl(ROUTER, &STRICT) else {
+            return;
+        };
+        visit.failed().within(IN_TIME).with("> PASV");
+        let logged = running.wait_for_log("gave it up");
+        for words in [
+            "50000-50009",
+            "private address 192.168.1.2",
+            "--public-address",
+        ] {
+            assert!(logged.contains(words), "no {words:?}: {logged}");
+        }
+        // Those that distrust a private address get the file even so.
+        user.curl(ROUTER, &[])
+            .unwrap()
+            .fetched(&octets)
+            .with("> EPSV");
+        user.curl(ROUTER, &["--disable-epsv"])
+            .unwrap()
+            .fetched(&octets)
+            .with("> PASV");
+        let Some(visit) = user.lftp(ROUTER, &[]) else {
+            return;
+        };
+        visit.fetched(&octets);
+        println!("{}{:#?}", by_hand.dialogue(), running.log());
+    }
+    // Only port 21 is forwarded, and no flag is given: the log names both flags.
+    router.nft("flush chain ip router arriving; add rule ip router arriving ip daddr 203.0.113.1 tcp dport 21 dnat to 192.168.1.2");
+    let running = server.serve(&share, &[]);
+    let visit = user.curl(ROUTER, &["--connect-timeout", "1"]).unwrap();
+    visit.failed().within(IN_TIME);
+    let logged = running.wait_for_log("gave it up");
+    for words in [
+        "--passive-ports LO-HI",
+        "forward it on the router",
+        "--public-address",
+    ] {
+        assert!(logged.contains(words), "no {words:?}: {logged}");
+    }
+    println!("{logged}");
+}
+
+#[test]
+fn with_a_public_address_and_a_range_a_server_behind_a_nat_serves_outside_and_inside() {
+    let Some(lab) = Lab::open() else { return };
+    let [server, neighbour, _router, client] = server_at_home(&lab);
+    let (share, octets) = furnished();
+    let flags = ["--passive-ports", "50000-50009", "--public-address", ROUTER];
+    let running = server.serve(&share, &flags);
+
+    let outside = User::of(&client);
+    let line = outside
+        .client("203.0.113.1:21")
+        .say("PASV")
+        .hear(227)
+        .line();
+    assert!(
+        line.starts_with("227 Entering Passive Mode (203,0,113,1,195,8"),
+        "{line}"
+    );
+    let Some(visit) = outside.curl(ROUTER, &STRICT) else {
+        return;
+    };
+    visit.fetched(&octets);
+    outside.curl(ROUTER, &[]).unwrap().fetched(&octets);
+    // Out is no trouble for active mode.
+    outside.curl(ROUTER, &["-P", "-"]).unwrap().fetched(&octets);
+    let Some(visit) = outside.lftp(ROUTER, &["ftp:fix-pasv-address no"]) else {
+        return;
+    };
+    visit.fetched(&octets);
+    let Some(visit) = outside.tnftp(ROUTER, &[]) else {
+        return;
+    };
+    visit.fetched(&octets);
+
+    let inside = User::of(&neighbour);
+    let line = inside.client("192.168.1.2:21").say("PASV").hear(227).line();
+    assert!(
+        line.starts_with("227 Entering Passive Mode (192,168,1,2,195,8"),
+        "{line}"
+    );
+    inside
+        .curl("192.168.1.2", &STRICT)
+        .unwrap()
+        .fetched(&octets);
+    inside
+        .curl("192.168.1.2", &["-P", "-"])
+        .unwrap()
+        .fetched(&octets);
+    inside
+        .lftp("192.168.1.2", &["ftp:fix-pasv-address no"])
+        .unwrap()
+        .fetched(&octets);
+    // By the public name from home: the router turns it back, and the server sees the router's own address.
+    inside
+        .curl(ROUTER, &[])
+        .unwrap()
+        .fetched(&octets)
+        .with("> EPSV");
+    inside
+        .curl(ROUTER, &["--disable-epsv"])
+        .unwrap()
+        .fetched(&octets);
+    inside.lftp(ROUTER, &[]).unwrap().fetched(&octets);
+    // What cannot work: a client that takes 227 at its word goes straight to the server then, and comes from another
+    // address than its control connection does. It is not let in, and the log says who it was.
+    let visit = inside.curl(ROUTER, &STRICT).unwrap();
+    visit.failed().within(IN_TIME).with("< 425 ");
+    running.wait_for_log("a stranger, 192.168.1.3:");
+}
+
+// 5. the server's own firewall
+
+#[test]
+fn a_server_firewall_that_lets_21_in_only_is_named_with_the_range_to_open() {
+    let Some(lab) = Lab::open() else { return };
+    let (server, client) = (lab.host("server"), lab.host("client"));
+    lab.link(&server, "203.0.113.10/24", &client, "203.0.113.50/24");
+    server.nft(
+        "table inet fw { chain input { type filter hook input priority filter; policy drop;
+           iif lo accept; ct state established,related accept; tcp dport 21 accept; }; }",
+    );
+    let (share, octets) = furnished();
+    let user = User::of(&client);
+    let running = server.serve(&share, &["--passive-ports", "50000-50009"]);
+
+    let mut by_hand = user.client("203.0.113.10:21");
+    for (verb, code) in [("PASV", 227), ("EPSV", 229)] {
+        by_hand.say(verb).hear(code);
+        let began = Instant::now();
+        let refusal = by_hand.say(format!("RETR {FILE}")).hear(425).text();
+        assert!(began.elapsed() < IN_TIME, "{:?}", began.elapsed());
+        assert!(refusal.contains("TCP ports 50000-50009"), "{refusal}");
+    }
+    running.wait_for_logs("open TCP ports 50000-50009 in the firewall", 2);
+    println!("{}{:#?}", by_hand.dialogue(), running.log());
+    assert!(
+        running
+            .log()
+            .iter()
+            .all(|line| !line.contains("--public-address"))
+    );
+
+    // Active mode works; that is what this session does, and what clients do.
+    let mut by_hand = by_hand.by(Mode::Port);
+    assert_same_octets(&client.at(|| by_hand.get(FILE)), &octets);
+    let Some(visit) = user.curl(SERVER, &["-P", "-"]) else {
+        return;
+    };
+    visit.fetched(&octets);
+    let Some(visit) = user.lftp(SERVER, &["ftp:passive-mode off"]) else {
+        return;
+    };
+    visit.fetched(&octets);
+    let visit = user.curl(SERVER, &["--connect-timeout", "1"]).unwrap();
+    visit.failed().within(IN_TIME);
+    running.wait_for_log("before the client gave it up: open TCP ports 50000-50009");
+
+    // What the log says is what helps.
+    server.nft("add rule inet fw input tcp dport 50000-50009 accept");
+    user.curl(SERVER, &STRICT).unwrap().fetched(&octets);
+    user.curl(SERVER, &[]).unwrap().fetched(&octets);
+}
+
+// 6. the client's own firewall
+
+#[test]
+fn a_client_firewall_that_drops_ends_active_mode_with_425_in_time() {
+    let Some(lab) = Lab::open() else { return };
+    let (server, client) = (lab.host("server"), lab.host("client"));
+    lab.link(
+        &server,
+        "203.0.113.10/24 2001:db8::10/64",
+        &client,
+        "203.0.113.50/24 2001:db8::50/64",
+    );
+    client.nft(
+        "table inet fw { chain input { type filter hook input priority filter; policy drop;
+           iif lo accept; meta l4proto ipv6-icmp accept; ct state established,related accept; }; }",
+    );
+    let (share, octets) = furnished();
+    let user = User::of(&client);
+    let running = server.serve(&share, &[]);
+    for address in [SERVER, "[2001:db8::10]"] {
+        let Some(visit) = user.curl(address, &["-P", "-"]) else {
+            return;
+        };
+        visit
+            .failed()
+            .within(IN_TIME)
+            .with("< 425 Cannot connect to you: a NAT or firewall on your side")
+            .with("use passive mode");
+        user.curl(address, &[]).unwrap().fetched(&octets);
+    }
+    running.wait_for_logs(
+        "a NAT or firewall on the client's side may be in the way",
+        2,
+    );
+    // What waits for a data connection can be ended, and the session goes on.
+    let mut by_hand = user.client("203.0.113.10:21").by(Mode::Port);
+    let _listener = client.at(|| by_hand.port());
+    let began = Instant::now();
+    by_hand.say(format!("RETR {FILE}"));
+    by_hand.say("ABOR");
+    by_hand.hear(426);
+    by_hand.hear(226);
+    assert!(began.elapsed() < Duration::from_secs(1));
+    let Some(visit) = user.tnftp(SERVER, &["-A"]) else {
+        return;
+    };
+    visit.failed().within(IN_TIME);
+}
