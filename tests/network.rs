@@ -12,9 +12,11 @@ mod network {
     pub mod user;
 }
 
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use common::{Mode, Share, assert_same_octets, noise, skip};
+use common::client::drain;
+use common::{Data, Mode, Share, assert_same_octets, noise, skip};
 use network::lab::{self, Host, Lab};
 use network::user::{FILE, User};
 
@@ -555,4 +557,159 @@ fn a_client_firewall_that_drops_ends_active_mode_with_425_in_time() {
         return;
     };
     visit.failed().within(IN_TIME);
+}
+
+// 7. two uplinks
+
+#[test]
+fn with_two_uplinks_data_uses_the_address_that_the_control_connection_came_to() {
+    let Some(lab) = Lab::open() else { return };
+    let (server, client) = (lab.host("server"), lab.host("client"));
+    let (first, second) = (lab.router("first"), lab.router("second"));
+    lab.link(&first, "203.0.113.1/24", &server, "203.0.113.10/24");
+    lab.link(&second, "198.51.100.1/24", &server, "198.51.100.10/24");
+    lab.link(&first, "192.0.2.1/25", &client, "192.0.2.50/25");
+    lab.link(&second, "192.0.2.129/25", &client, "192.0.2.150/25");
+    // The server answers over the uplink that it was asked by; the first is its default.
+    server.ip("route add default via 203.0.113.1");
+    server.ip("route add default via 198.51.100.1 table 100");
+    server.ip("rule add from 198.51.100.10 table 100");
+    client.ip("route add 203.0.113.0/24 via 192.0.2.1");
+    client.ip("route add 198.51.100.0/24 via 192.0.2.129");
+    // No provider lets the other's addresses out.
+    for (router, network) in [(&first, "203.0.113.0/24"), (&second, "198.51.100.0/24")] {
+        router.nft(&format!(
+            "table ip provider {{ chain forward {{ type filter hook forward priority filter;
+               iifname server ip saddr != {network} drop; }}; }}"
+        ));
+    }
+    let (share, octets) = furnished();
+    let running = server.serve(&share, &["--active-from-20"]);
+    let user = User::of(&client);
+    for (address, other) in [(SERVER, SECOND), (SECOND, SERVER)] {
+        for flags in [
+            &STRICT[..],
+            &[],
+            &["-P", "-"],
+            &["-P", "-", "--disable-eprt"],
+        ] {
+            let Some(visit) = user.curl(address, flags) else {
+                return;
+            };
+            visit.fetched(&octets);
+        }
+        for passive in ["ftp:passive-mode on", "ftp:passive-mode off"] {
+            let Some(visit) = user.lftp(address, &[passive]) else {
+                return;
+            };
+            visit.fetched(&octets);
+        }
+        let mut by_hand = user.client(&format!("{address}:21"));
+        let passive = by_hand.pasv();
+        assert_eq!(passive.ip().to_string(), address);
+        let elsewhere = format!("{other}:{}", passive.port()).parse().unwrap();
+        client.at(|| {
+            // Nobody listens at the other address; the one that was named is listened at.
+            assert!(TcpStream::connect_timeout(&elsewhere, IN_TIME).is_err());
+            TcpStream::connect_timeout(&passive, IN_TIME).unwrap();
+            let listener = by_hand.port();
+            by_hand.say(format!("RETR {FILE}")).hear(150);
+            let mut data = Data::Active(listener).stream();
+            assert_eq!(
+                data.peer_addr().unwrap().to_string(),
+                format!("{address}:20")
+            );
+            assert_same_octets(&drain(&mut data), &octets);
+            by_hand.hear(226);
+        });
+    }
+    assert!(running.log().iter().all(|line| !line.contains(" WARN ")));
+}
+
+const SECOND: &str = "198.51.100.10";
+
+// 8. a firewall that has never heard of EPSV
+
+#[test]
+fn a_firewall_that_knows_pasv_only_is_passed_with_no_epsv() {
+    let Some(lab) = Lab::open() else { return };
+    let (server, router, client) = (lab.host("server"), lab.router("router"), lab.host("client"));
+    lab.link(&server, "203.0.113.10/24", &router, "203.0.113.1/24");
+    lab.link(&router, "198.51.100.1/24", &client, "198.51.100.50/24");
+    server.ip("route add default via 203.0.113.1");
+    client.ip("route add default via 198.51.100.1");
+    // "227 " behind a TCP header with time stamps lets the client that is told so through, once.
+    router.nft(
+        "table ip router {
+           set told { type ipv4_addr; flags dynamic; timeout 10s; };
+           chain forward { type filter hook forward priority filter; policy drop;
+             tcp sport 21 tcp doff 8 @th,256,32 0x32323720 add @told { ip daddr };
+             ct state established,related accept; tcp dport 21 accept;
+             ip saddr @told tcp dport 50000-50009 delete @told { ip saddr } accept; };
+         }",
+    );
+    let (share, octets) = furnished();
+    let user = User::of(&client);
+    let patient = ["--connect-timeout", "2"];
+    {
+        // What clients do when the port of 229 cannot be reached.
+        let running = server.serve(&share, &["--passive-ports", "50000-50009"]);
+        let Some(visit) = user.curl(SERVER, &patient) else {
+            return;
+        };
+        println!("curl: {}", visit.told());
+        let visit = user
+            .curl(SERVER, &[&patient[..], &["--disable-epsv"]].concat())
+            .unwrap();
+        visit.fetched(&octets);
+        let Some(visit) = user.lftp(
+            SERVER,
+            &["ftp:prefer-epsv on", "net:timeout 2", "net:max-retries 1"],
+        ) else {
+            return;
+        };
+        println!("lftp, told to prefer EPSV: {}", visit.told());
+        user.lftp(SERVER, &[])
+            .unwrap()
+            .fetched(&octets)
+            .with("---> PASV");
+        let Some(visit) = user.tnftp(SERVER, &["-q", "2"]) else {
+            return;
+        };
+        println!("tnftp: {}", visit.told());
+        router.nft("add rule ip router forward tcp dport 50000-50009 reject with tcp reset");
+        let visit = user.curl(SERVER, &patient).unwrap();
+        println!("curl, the port rejected: {}", visit.told());
+        let visit = user.tnftp(SERVER, &["-q", "2"]).unwrap();
+        println!("tnftp, the port rejected: {}", visit.told());
+        println!("{:#?}", running.log());
+    }
+    let running = server.serve(&share, &["--passive-ports", "50000-50009", "--no-epsv"]);
+    user.curl(SERVER, &patient)
+        .unwrap()
+        .fetched(&octets)
+        .within(IN_TIME)
+        .with("> PASV");
+    user.lftp(SERVER, &["ftp:prefer-epsv on"])
+        .unwrap()
+        .fetched(&octets)
+        .within(IN_TIME);
+    user.tnftp(SERVER, &[])
+        .unwrap()
+        .fetched(&octets)
+        .within(IN_TIME);
+    let mut by_hand = user.client("203.0.113.10:21");
+    by_hand.say("EPSV").hear_any();
+    let features = by_hand.say("FEAT").hear(211).inner();
+    assert!(
+        !features.iter().any(|line| line.contains("EPSV")),
+        "{features:?}"
+    );
+    println!("{}", by_hand.dialogue());
+    assert!(
+        running
+            .log()
+            .iter()
+            .all(|line| !line.contains("no data connection"))
+    );
 }

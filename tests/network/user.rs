@@ -81,14 +81,12 @@ impl<'h> User<'h> {
 
     /// lftp fetches the file; `settings` are variables and their values, as `set` takes them.
     pub fn lftp(&self, server: &str, settings: &[&str]) -> Option<Visit> {
-        let mut script = "debug 9;".to_owned();
+        let mut script =
+            "debug 9;set net:max-retries 3;set net:reconnect-interval-base 1;".to_owned();
         for setting in settings {
             script.push_str(&format!("set {setting};"));
         }
-        script.push_str(&format!(
-            "set net:max-retries 3;set net:reconnect-interval-base 1;set net:timeout 5;\
-             open ftp://{server};get {FILE} -o got"
-        ));
+        script.push_str(&format!("open ftp://{server};get {FILE} -o got"));
         let mut lftp = self.desk.command(&program("lftp")?);
         lftp.args(["--norc", "-c", &script]);
         Some(self.visit(lftp))
@@ -177,5 +175,22 @@ impl Visit {
     pub fn with(self, text: &str) -> Self {
         assert!(self.said.contains(text), "no {text:?} in:\n{}", self.said);
         self
+    }
+
+    /// How it went, for whoever reads the test's output.
+    pub fn told(&self) -> String {
+        let lines = self.said.lines();
+        let last = lines.rev().find(|line| !line.trim().is_empty());
+        format!(
+            "{} after {:.1} s{}; last word: {}",
+            if self.success { "went well" } else { "failed" },
+            self.took.as_secs_f32(),
+            if self.said.contains("PASV") {
+                ", by PASV in the end"
+            } else {
+                ""
+            },
+            last.unwrap_or_default()
+        )
     }
 }
