@@ -3,12 +3,21 @@
 //!
 //! 203.0.113.0/24 and 198.51.100.0/24 (RFC 5737) are the internet here, 192.168.1.0/24 is somebody's home.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may panic, and says what it saw (--nocapture)"
+)]
 
 mod common;
 
 mod network {
     pub mod lab;
+    pub mod slow;
+    pub mod uci;
     pub mod user;
 }
 
@@ -18,6 +27,8 @@ use std::time::{Duration, Instant};
 use common::client::drain;
 use common::{Data, Mode, Share, assert_same_octets, noise, skip};
 use network::lab::{self, Host, Lab};
+use network::slow::{Wire, round_trip};
+use network::uci;
 use network::user::{FILE, User};
 
 fn furnished() -> (Share, Vec<u8>) {
@@ -680,8 +691,6 @@ fn a_firewall_that_knows_pasv_only_is_passed_with_no_epsv() {
         router.nft("add rule ip router forward tcp dport 50000-50009 reject with tcp reset");
         let visit = user.curl(SERVER, &patient).unwrap();
         println!("curl, the port rejected: {}", visit.told());
-        let visit = user.tnftp(SERVER, &["-q", "2"]).unwrap();
-        println!("tnftp, the port rejected: {}", visit.told());
         println!("{:#?}", running.log());
     }
     let running = server.serve(&share, &["--passive-ports", "50000-50009", "--no-epsv"]);
@@ -712,4 +721,178 @@ fn a_firewall_that_knows_pasv_only_is_passed_with_no_epsv() {
             .iter()
             .all(|line| !line.contains("no data connection"))
     );
+}
+
+// 10. a long way
+
+const HALF_A_TRIP: Duration = Duration::from_millis(50);
+
+#[test]
+fn over_a_long_way_deadlines_hold() {
+    let Some(lab) = Lab::open() else { return };
+    let (server, client) = (lab.host("server"), lab.host("client"));
+    let ends = [(&server, "203.0.113.10/24"), (&client, "203.0.113.50/24")];
+    let Some(_wire) = Wire::between(&lab, ends, HALF_A_TRIP) else {
+        return;
+    };
+    let (share, octets) = furnished();
+    share.write_sparse("large.bin", 1 << 30);
+    let running = server.serve(&share, &["--idle-timeout", "2"]);
+    round_trip(&client, "203.0.113.10:21"); // with the question for the link's address
+    let trip = round_trip(&client, "203.0.113.10:21");
+    assert!(
+        trip >= 2 * HALF_A_TRIP && trip < 5 * HALF_A_TRIP,
+        "{trip:?}"
+    );
+
+    let mut by_hand = User::of(&client).client("203.0.113.10:21");
+    let in_two_seconds = |began: Instant| {
+        let took = began.elapsed();
+        assert!(
+            took > Duration::from_millis(1900) && took < IN_TIME,
+            "{took:?}"
+        );
+    };
+    // A passive port that nobody comes to.
+    by_hand.say("PASV").hear(227);
+    let began = Instant::now();
+    by_hand.say(format!("RETR {FILE}")).hear(425);
+    in_two_seconds(began);
+    // ABOR in the middle of a transfer, and the next one whole.
+    client.at(|| {
+        let data = by_hand.data();
+        by_hand.say("RETR large.bin").hear(150);
+        let began = Instant::now();
+        by_hand.say("ABOR");
+        by_hand.hear(426);
+        by_hand.hear(226);
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            began.elapsed()
+        );
+        drop(data);
+        assert_same_octets(&by_hand.get(FILE), &octets);
+    });
+    // Nothing said for too long.
+    by_hand.say("NOOP").hear(200);
+    let began = Instant::now();
+    by_hand.hear(421);
+    in_two_seconds(began);
+    by_hand.hear_end();
+    running.wait_for_log("timed out");
+}
+
+#[test]
+fn over_a_long_and_lossy_way_no_reply_and_no_octet_is_lost() {
+    let Some(lab) = Lab::open() else { return };
+    let (server, client) = (lab.host("server"), lab.host("client"));
+    let ends = [(&server, "203.0.113.10/24"), (&client, "203.0.113.50/24")];
+    let Some(wire) = Wire::between(&lab, ends, HALF_A_TRIP) else {
+        return;
+    };
+    let (share, octets) = furnished();
+    let _running = server.serve(&share, &[]);
+    let user = User::of(&client);
+    let mut by_hand = user.client("203.0.113.10:21");
+    wire.lose_every(30);
+    for line in ["NOOP", "PWD", "SIZE noise.bin", "FEAT", "STAT", "HELP"].repeat(20) {
+        by_hand.say(line);
+    }
+    for code in [200, 257, 213, 211, 211, 214].repeat(20) {
+        by_hand.hear(code);
+    }
+    for flags in [&[][..], &["-P", "-"]] {
+        let Some(visit) = user.curl(SERVER, flags) else {
+            return;
+        };
+        visit.fetched(&octets);
+    }
+    let visit = user.curl_stores(SERVER, "up.bin", &octets, &[]).unwrap();
+    visit.stored();
+    assert_same_octets(&share.read("up.bin"), &octets);
+}
+
+// cross/firewall
+
+const NFT: &str = include_str!("../cross/firewall/pocketftpd.nft");
+const UCI: &str = include_str!("../cross/firewall/openwrt.uci");
+
+#[test]
+fn the_nftables_file_lets_both_modes_through_and_nothing_else() {
+    let Some(lab) = Lab::open() else { return };
+    let (server, client) = (lab.host("server"), lab.host("client"));
+    lab.link(
+        &server,
+        "203.0.113.10/24 2001:db8::10/64",
+        &client,
+        "203.0.113.50/24 2001:db8::50/64",
+    );
+    server.nft(NFT);
+    server.nft(NFT); // it replaces itself
+    let (share, octets) = furnished();
+    let flags = ["--passive-ports", "50000-50099", "--active-from-20"];
+    assert!(NFT.contains(&flags.join(" ")));
+    let running = server.serve(&share, &flags);
+    let user = User::of(&client);
+    for policy in ["accept", "drop"] {
+        server.nft(&format!(
+            "chain inet pocketftpd output {{ policy {policy}; }}"
+        ));
+        for address in [SERVER, "[2001:db8::10]"] {
+            for flags in [&[][..], &["-P", "-"]] {
+                let Some(visit) = user.curl(address, flags) else {
+                    return;
+                };
+                visit.fetched(&octets);
+            }
+        }
+    }
+    assert!(
+        running.log().iter().all(|line| !line.contains(" WARN ")),
+        "{:#?}",
+        running.log()
+    );
+    // The rest is shut: a port beyond the range, and active data from another port.
+    drop(running);
+    let running = server.serve(&share, &["--passive-ports", "50100-50100"]);
+    let visit = user.curl(SERVER, &["--connect-timeout", "1"]).unwrap();
+    visit.failed();
+    running.wait_for_log("open TCP ports 50100-50100");
+    user.curl(SERVER, &["-P", "-"])
+        .unwrap()
+        .failed()
+        .with("< 425 ");
+}
+
+#[test]
+fn the_openwrt_rules_open_the_ports_of_the_nftables_file() {
+    let rules = uci::rules(UCI);
+    let names: Vec<&str> = rules.iter().map(|rule| rule["name"]).collect();
+    assert_eq!(
+        names,
+        ["FTP control", "FTP passive data", "FTP active data"]
+    );
+    for rule in &rules {
+        assert_eq!((rule["proto"], rule["target"]), ("tcp", "ACCEPT"));
+    }
+    for (rule, port) in [(0, "ftp_control"), (1, "ftp_passive")] {
+        assert_eq!(rules[rule]["src"], "wan");
+        let ports = rules[rule]["dest_port"];
+        assert!(
+            NFT.contains(&format!("define {port} = {ports}\n")),
+            "{ports}"
+        );
+        assert!(NFT.contains(&format!("tcp dport ${port} accept")));
+    }
+    // A rule with a destination zone only is about what leaves the router itself.
+    assert_eq!(rules[2]["dest"], "wan");
+    assert!(!rules[2].contains_key("src"));
+    let line = format!(
+        "tcp sport {} tcp dport {} accept",
+        rules[2]["src_port"], rules[2]["dest_port"]
+    );
+    assert!(NFT.contains(&line), "{line}");
+    let flags = format!("--passive-ports {} --active-from-20", rules[1]["dest_port"]);
+    assert!(UCI.contains(&flags) && NFT.contains(&flags), "{flags}");
 }

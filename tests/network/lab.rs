@@ -127,6 +127,10 @@ impl Host {
         })
     }
 
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// `ip WORDS`, which must go well.
     #[track_caller]
     pub fn ip(&self, words: &str) {
