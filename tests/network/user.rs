@@ -185,7 +185,7 @@ impl Visit {
             "{} after {:.1} s{}; last word: {}",
             if self.success { "went well" } else { "failed" },
             self.took.as_secs_f32(),
-            if self.said.contains("PASV") {
+            if self.said.contains("> PASV") {
                 ", by PASV in the end"
             } else {
                 ""
