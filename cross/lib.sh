@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the scripts of this folder share: words, settings, packages.
 
 cross=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -24,7 +24,7 @@ settings() {
   esac
   # Not every target has these.
   arm='' float='' clang=()
-  # shellcheck source=/dev/null
+  # shellcheck source-path=SCRIPTDIR source=targets/mipsel-unknown-linux-musl
   . "$cross/targets/$1"
 }
 
