@@ -28,8 +28,9 @@ use crate::wire::octets::Cursor;
 use crate::wire::printable::Printable;
 use crate::wire::reply::{self, Reply};
 
-/// How many clients the kernel may hold for us while the front door is busy.
-const BACKLOG: i32 = 1024;
+/// How many clients the kernel may hold for us while the front door is busy: as many as it allows.  A number of our own
+/// would be refused by nix above the C library's SOMAXCONN, which is 128 in musl.
+const BACKLOG: Backlog = Backlog::MAXALLOWABLE;
 
 /// How long the front door rests when the system is out of descriptors or memory: it must not spin.
 const OUT_OF_BREATH: Duration = Duration::from_millis(100);
@@ -133,7 +134,7 @@ fn listener(address: SocketAddr, alone: bool) -> nix::Result<TcpListener> {
         )?;
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
-    listen(&socket, Backlog::new(BACKLOG)?)?;
+    listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))
 }
 
