@@ -341,7 +341,8 @@ impl Tree {
             },
             last_modification: Timespec {
                 tv_sec: seconds,
-                tv_nsec: nanoseconds.into(),
+                // 32 bits on MIPS, 64 elsewhere.
+                tv_nsec: nanoseconds as rustix::fs::Nsecs,
             },
         };
         if self.root.is_none() {
