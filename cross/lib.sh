@@ -23,7 +23,7 @@ settings() {
     *) die "no target $1; there are: $known" ;;
   esac
   # Not every target has these.
-  arm='' float='' clang=()
+  arm='' float='' features='' clang=()
   # shellcheck source-path=SCRIPTDIR source=targets/mipsel-unknown-linux-musl
   . "$cross/targets/$1"
 }
