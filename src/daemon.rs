@@ -23,6 +23,7 @@ use std::process::Stdio;
 use nix::fcntl::Flock;
 use nix::fcntl::FlockArg;
 use nix::fcntl::OFlag;
+use nix::sys::prctl;
 use nix::unistd;
 
 /// What the new process writes when it serves.
@@ -104,6 +105,8 @@ impl Detached {
         if unistd::getsid(None) != Ok(unistd::getpid()) {
             unistd::setsid().map_err(|why| format!("cannot detach: setsid: {why}"))?;
         }
+        // It was started as /proc/self/exe, and would be called so in lists of processes.
+        let _ = prctl::set_name(c"pocketftpd");
         let null = OpenOptions::new()
             .read(true)
             .write(true)
