@@ -9,6 +9,7 @@
 //! 6 interpreter  server-PI: greeting; a line in, a verb, a reply out; goodbye
 //! 5 verbs        one function per command; it answers, it never speaks
 //! 4 transfer     server-DTP: opens the data connection, moves octets, hears ABOR, returns the last reply
+//! 4 start        from settings to a confined house: the steps that every start takes
 //! 3 session      what this client has said so far: login, directory, type, endpoint, restart, rename
 //! 2 data         data connections: listen, connect, and which peer is let in (RFC 2577 3, 8)
 //! 1 accounts     name and password in, what is granted out
@@ -39,6 +40,7 @@ pub mod sandbox;
 pub mod server;
 pub mod session;
 pub mod signals;
+pub mod start;
 pub mod transfer;
 pub mod tree;
 pub mod verbs;

@@ -3,21 +3,18 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use pocketftpd::accounts::guesses::Guesses;
 use pocketftpd::accounts::{Accounts, hash};
 use pocketftpd::cli::{self, Action};
-use pocketftpd::config::{Config, Lifetime, Rights};
+use pocketftpd::config::{Config, Lifetime};
 use pocketftpd::daemon::{self, Detached, PidFile};
-use pocketftpd::data;
 use pocketftpd::logging;
 use pocketftpd::pool;
 use pocketftpd::sandbox;
 use pocketftpd::server::{self, Server};
-use pocketftpd::session::{House, Owners};
+use pocketftpd::session::House;
 use pocketftpd::signals;
-use pocketftpd::wire::address::Network;
+use pocketftpd::start::{self, Outside};
 
 /// A wrong flag.
 const USAGE: u8 = 2;
@@ -83,33 +80,17 @@ fn run(config: &Config) -> Result<(), String> {
     let mut pid_file = config.pid_file.as_deref().map(PidFile::open).transpose()?;
     let accounts = Accounts::open(config.users.as_deref(), config.anonymous)?;
     let identity = sandbox::identity(&config.share, config.run_as.as_ref())?;
-    let owners = Owners {
-        users: sandbox::names("/etc/passwd"),
-        groups: sandbox::names("/etc/group"),
-    };
-    let networks = data::networks();
+    let outside = Outside::look(accounts, identity);
     let listeners = if inetd {
         Vec::new()
     } else {
         server::bind_all(config)?
     };
-    server::make_room_for_descriptors(config.max_clients);
-    let confined = sandbox::enter(&config.share, &identity, config.policy.active_from_20)?;
-    sandbox::may_use(&config.share, &identity, accounts.anyone_may_write())?;
-    let house = House {
-        policy: config.policy.clone(),
-        accounts,
-        guesses: Guesses::new(),
-        identity: Arc::new(identity),
-        wall: confined.wall(),
-        networks,
-        proxies: proxies(config),
-        owners,
-    };
-    house.check_directories()?;
-    if config.policy.active_from_20 {
-        data::check_port_20()?;
+    if let Err(warning) = server::make_room_for_descriptors(config.max_clients) {
+        log::warn!("{warning}");
     }
+    let (house, confined) = outside.confine(config)?;
+    start::prove(config, &house)?;
     if inetd {
         return server::serve_standard_input(config, house, &confined, signals);
     }
@@ -125,22 +106,9 @@ fn run(config: &Config) -> Result<(), String> {
     pid_file.as_mut().map_or(Ok(()), PidFile::clear)
 }
 
-fn proxies(config: &Config) -> Vec<Network> {
-    let networks = config.proxies.iter();
-    networks
-        .map(|&(address, prefix)| Network { address, prefix })
-        .collect()
-}
-
 /// What somebody who reads the log at night wants to know first.
 fn tell(config: &Config, house: &House) {
-    let access = match (config.anonymous, house.accounts.anyone_may_write()) {
-        (Some(_), false) => "anyone may read, nobody may write",
-        (Some(Rights::ReadWrite), true) => "anyone may read and write",
-        (Some(_), true) => "anyone may read, some users may write",
-        (None, true) => "named users only, some may write",
-        (None, false) => "named users only, nobody may write",
-    };
+    let access = start::access(config, &house.accounts);
     log::info!(
         "pocketftpd {} shares {} as user {}, confined by {}; {access}",
         env!("CARGO_PKG_VERSION"),

@@ -138,14 +138,17 @@ fn listener(address: SocketAddr, alone: bool) -> nix::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-/// Raises the limit of descriptors to what full seats need, as far as the system allows, and says where it does not.
-pub fn make_room_for_descriptors(seats: usize) {
+/// Raises the limit of descriptors to what full seats need, as far as the system allows; returns how many they need.
+///
+/// # Errors
+/// One line where that is more than the system allows; it can be served all the same.
+pub fn make_room_for_descriptors(seats: usize) -> Result<u64, String> {
     let wanted = u64::try_from(seats)
         .unwrap_or(u64::MAX)
         .saturating_mul(DESCRIPTORS_PER_SEAT)
         + DESCRIPTORS_BESIDE;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return;
+        return Ok(wanted);
     };
     #[allow(
         clippy::useless_conversion,
@@ -153,18 +156,19 @@ pub fn make_room_for_descriptors(seats: usize) {
     )]
     let (soft, hard) = (u64::from(soft), u64::from(hard));
     if soft >= wanted {
-        return;
+        return Ok(wanted);
     }
     let limit = wanted.min(hard);
     let raised = rlimit(limit)
         .zip(rlimit(hard))
         .is_some_and(|(limit, hard)| setrlimit(Resource::RLIMIT_NOFILE, limit, hard).is_ok());
-    if !raised || limit < wanted {
-        log::warn!(
-            "{seats} clients may need {wanted} open files, the system allows {limit}: raise it (ulimit -n), or lower \
-             --max-clients"
-        );
+    if raised && limit == wanted {
+        return Ok(wanted);
     }
+    Err(format!(
+        "{seats} clients may need {wanted} open files, the system allows {limit}: raise it (ulimit -n), or lower \
+         --max-clients"
+    ))
 }
 
 fn rlimit(value: u64) -> Option<nix::libc::rlim_t> {

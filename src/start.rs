@@ -1,0 +1,92 @@
+//! From settings to a confined house: the steps that every start takes, whether it serves or only checks.
+//!
+//! All that lies outside the share is looked at before the walls go up ([`Outside::look`]); what only shows from the
+//! inside is made sure of afterwards ([`prove`]).
+
+use std::sync::Arc;
+
+use crate::accounts::Accounts;
+use crate::accounts::guesses::Guesses;
+use crate::config::Config;
+use crate::config::Rights;
+use crate::data;
+use crate::sandbox;
+use crate::sandbox::Confined;
+use crate::sandbox::Identity;
+use crate::session::House;
+use crate::session::Owners;
+use crate::wire::address::Network;
+
+/// What cannot be seen any more once the walls stand.
+#[derive(Debug)]
+pub struct Outside {
+    accounts: Accounts,
+    identity: Identity,
+    owners: Owners,
+    networks: Vec<Network>,
+}
+
+impl Outside {
+    /// Reads the names of users and groups, and the networks.
+    pub fn look(accounts: Accounts, identity: Identity) -> Self {
+        Self {
+            accounts,
+            identity,
+            owners: Owners {
+                users: sandbox::names("/etc/passwd"),
+                groups: sandbox::names("/etc/group"),
+            },
+            networks: data::networks(),
+        }
+    }
+
+    /// Puts up the walls and gives up every privilege.  No thread may run yet, and ports are bound before.
+    ///
+    /// # Errors
+    /// One line that names the step that failed.
+    pub fn confine(self, config: &Config) -> Result<(House, Confined), String> {
+        let confined = sandbox::enter(&config.share, &self.identity, config.policy.active_from_20)?;
+        let proxies = config.proxies.iter();
+        let house = House {
+            policy: config.policy.clone(),
+            accounts: self.accounts,
+            guesses: Guesses::new(),
+            identity: Arc::new(self.identity),
+            wall: confined.wall(),
+            networks: self.networks,
+            proxies: proxies
+                .map(|&(address, prefix)| Network { address, prefix })
+                .collect(),
+            owners: self.owners,
+        };
+        Ok((house, confined))
+    }
+}
+
+/// Makes sure from inside the walls that the share can be used as the flags say.
+///
+/// # Errors
+/// One line with the remedy.
+pub fn prove(config: &Config, house: &House) -> Result<(), String> {
+    sandbox::may_use(
+        &config.share,
+        &house.identity,
+        house.accounts.anyone_may_write(),
+    )?;
+    house.check_directories()?;
+    if config.policy.active_from_20 {
+        data::check_port_20()?;
+    }
+    Ok(())
+}
+
+/// Who may do what, in words.
+pub fn access(config: &Config, accounts: &Accounts) -> &'static str {
+    match (config.anonymous, accounts.anyone_may_write()) {
+        (Some(_), false) => "anyone may read, nobody may write",
+        (Some(Rights::ReadWrite), true) => "anyone may read and write",
+        (Some(Rights::ReadOnly), true) => "anyone may read, some users may write",
+        (None, true) => "named users only, some may write",
+        (None, false) => "named users only, nobody may write",
+    }
+}
