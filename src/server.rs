@@ -13,8 +13,8 @@ use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{
-    AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrStorage, bind, listen,
-    send, setsockopt, shutdown, socket, sockopt,
+    self, AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrStorage, listen,
+    send, setsockopt, shutdown, sockopt,
 };
 
 use crate::config::{Config, Listen};
@@ -55,12 +55,15 @@ pub fn bind_all(config: &Config) -> Result<Vec<TcpListener>, String> {
     }
     let places = config.listen.iter();
     places
-        .map(|place| bind_one(*place, &config.listen, config.policy.data_timeout))
+        .map(|place| bind(*place, &config.listen, config.policy.data_timeout))
         .collect()
 }
 
 /// Sockets that the service manager has opened for us (systemd's LISTEN_FDS); they come before `--listen`.
-fn given(unread: Duration) -> Result<Vec<TcpListener>, String> {
+///
+/// # Errors
+/// One line if they are not what a server can use.
+pub fn given(unread: Duration) -> Result<Vec<TcpListener>, String> {
     let failed = |error: io::Error| {
         format!("take over sockets (LISTEN_FDS): {error}; they must be listening TCP sockets")
     };
@@ -77,7 +80,11 @@ fn given(unread: Duration) -> Result<Vec<TcpListener>, String> {
     Ok(listeners)
 }
 
-fn bind_one(place: Listen, all: &[Listen], unread: Duration) -> Result<TcpListener, String> {
+/// Listens at one place, out of all that are listened at.
+///
+/// # Errors
+/// One line that names the address, the reason and the way out.
+pub fn bind(place: Listen, all: &[Listen], unread: Duration) -> Result<TcpListener, String> {
     // Where an IPv4 address is listened at on its own, IPv6 must leave it alone.
     let alone = all
         .iter()
@@ -124,7 +131,7 @@ fn listener(address: SocketAddr, alone: bool) -> nix::Result<TcpListener> {
     } else {
         AddressFamily::Inet6
     };
-    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     if address.is_ipv6() {
         setsockopt(
@@ -133,7 +140,7 @@ fn listener(address: SocketAddr, alone: bool) -> nix::Result<TcpListener> {
             &(alone || !address.ip().is_unspecified()),
         )?;
     }
-    bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
     listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))
 }

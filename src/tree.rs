@@ -294,6 +294,16 @@ impl Tree {
         })
     }
 
+    /// Makes a symbolic link; no client can, `--check` tries where one leads.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn make_link(&self, target: &CStr, pathname: &Pathname<'_>) -> Result<()> {
+        self.in_parent(pathname, |parent, name| {
+            rustix::fs::symlinkat(target, parent, name)
+        })
+    }
+
     /// Renames; a file of the new name is replaced, a directory never.
     ///
     /// # Errors
@@ -366,6 +376,17 @@ impl Tree {
         let place = self.open(pathname, OFlags::PATH, Mode::empty())?;
         let space = rustix::fs::fstatvfs(place)?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    /// Whether the share lies on a file system whose files have no owners, so that chown and chmod change nothing:
+    /// FAT, exFAT, and NTFS as its drivers mount it.
+    pub fn lacks_owners(&self) -> bool {
+        const MAGICS: [u64; 5] = [0x4d44, 0x2011_bab0, 0x5346_544e, 0x7366_746e, 0x6573_5546];
+        let Ok(about) = rustix::fs::statfs(c".") else {
+            return false;
+        };
+        // It has another type on each target, with a sign on some.
+        u64::try_from(about.f_type).is_ok_and(|magic| MAGICS.contains(&(magic & 0xffff_ffff)))
     }
 
     /// What this user may do with an entry, as far as permission bits tell (RFC 3659 7.5.5).
@@ -499,6 +520,11 @@ impl Directory {
     ) -> Option<&'r [u8]> {
         let (target, _) = rustix::fs::readlinkat_raw(&self.0, name, room).ok()?;
         Some(target)
+    }
+
+    /// Whether the kernel would let this user do that with a name, which is no link.
+    pub fn may(&self, name: &CStr, access: Access) -> bool {
+        rustix::fs::accessat(&self.0, name, access, AtFlags::empty()).is_ok()
     }
 
     /// Whether names may be made and removed in it.

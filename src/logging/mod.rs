@@ -46,9 +46,7 @@ pub fn start(log: &Log) -> Result<(), String> {
         },
         LogTarget::Stderr => Target::Stderr,
         LogTarget::File(path) => Target::File(append(path)?),
-        LogTarget::Syslog => Target::Syslog(Syslog::open(Path::new(DEV_LOG)).map_err(|why| {
-            format!("cannot start the log: {DEV_LOG}: {why}; start the log daemon, or give --log-file FILE")
-        })?),
+        LogTarget::Syslog => Target::Syslog(syslog()?),
     };
     let lines = Lines::new(log.level, Sink::new(target, stderr));
     // Leaking it is what log's own set_boxed_logger does: the log lives as long as the process.
@@ -56,6 +54,35 @@ pub fn start(log: &Log) -> Result<(), String> {
         .map_err(|_| "cannot start the log: it was started before")?;
     log::set_max_level(log.level);
     Ok(())
+}
+
+/// Opens what [`start`] would open, and lets go of it again; a file that was not there is not there afterwards.
+///
+/// # Errors
+/// As [`start`].
+pub fn try_out(log: &Log) -> Result<(), String> {
+    match &log.target {
+        _ if log.level == LevelFilter::Off => Ok(()),
+        LogTarget::Stderr => Ok(()),
+        LogTarget::File(path) => {
+            let is_new = std::fs::symlink_metadata(path).is_err();
+            append(path)?;
+            if is_new {
+                // What stays is an empty file, which the start would make too.
+                let _ = std::fs::remove_file(path);
+            }
+            Ok(())
+        }
+        LogTarget::Syslog => syslog().map(drop),
+    }
+}
+
+fn syslog() -> Result<Syslog, String> {
+    Syslog::open(Path::new(DEV_LOG)).map_err(|why| {
+        format!(
+            "cannot start the log: {DEV_LOG}: {why}; start the log daemon, or give --log-file FILE"
+        )
+    })
 }
 
 fn append(path: &Path) -> Result<std::fs::File, String> {
