@@ -35,6 +35,8 @@ pub const DETACHED: &str = "--detached";
 pub enum Action {
     /// Share a directory.
     Serve(Config),
+    /// Say what would work if that directory were shared, and serve nobody.
+    Check(Config),
     /// Read a password and print its hash.
     HashPassword,
     /// Print this text, which ends with a newline, to standard output, and exit with status 0.
@@ -48,6 +50,7 @@ pub enum Action {
     help_triggers("--help"),
     example = "{command_name} --share /mnt/usb",
     example = "{command_name} --share . --listen 2121 --writable",
+    example = "{command_name} --share /mnt/usb --check",
     note = "Users file: one user a line, name:hash[:rights[:directory]], # for comments.\n  \
             The hash comes from --hash-password or openssl passwd -6; rights are ro or\n  \
             rw (default: rw); the directory, seen from the share, is all that this\n  \
@@ -134,6 +137,9 @@ struct Flags {
     /// serve the one client on standard input (default: off)
     #[argh(switch)]
     inetd: bool,
+    /// say what will work with these flags, and serve nobody
+    #[argh(switch)]
+    check: bool,
     /// read a password and print its hash for the users file
     #[argh(switch)]
     hash_password: bool,
@@ -170,7 +176,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Action, String>
         return Ok(Action::HashPassword);
     }
     flags.contradiction()?;
-    flags.settle().map(Action::Serve)
+    let action = if flags.check {
+        Action::Check
+    } else {
+        Action::Serve
+    };
+    flags.settle().map(action)
 }
 
 impl Flags {

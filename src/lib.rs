@@ -4,7 +4,8 @@
 //! import, so it cannot go stale.
 //!
 //! ```text
-//! 8 main         the process: flags, log, bind, confine, serve, stop
+//! 9 main         the process: flags, log, bind, confine, serve, stop
+//! 8 check        --check: tries what a start with these flags needs, and reports it; a cargo feature
 //! 7 server       the front door: accept, find a seat or say 421, hand over to a thread
 //! 6 interpreter  server-PI: greeting; a line in, a verb, a reply out; goodbye
 //! 5 verbs        one function per command; it answers, it never speaks
@@ -28,6 +29,8 @@
 //! What holds everywhere, and the test that holds it, is listed in `README.md` under "Guarantees".
 
 pub mod accounts;
+#[cfg(feature = "check")]
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;

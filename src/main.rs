@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             false,
             hash::prompt().and_then(|hash| say(&format!("{hash}\n"))),
         ),
+        Ok(Action::Check(config)) => return check(&config),
         Ok(Action::Serve(config)) if config.lifetime == Lifetime::Daemon => {
             return match daemon::detach(&args, cli::DETACHED) {
                 Ok(status) => ExitCode::from(status),
@@ -49,6 +50,22 @@ fn main() -> ExitCode {
         }
         Err(message) => complain(&message, status),
     }
+}
+
+#[cfg(feature = "check")]
+fn check(config: &Config) -> ExitCode {
+    match pocketftpd::check::all_is_well(config) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(FAILURE),
+    }
+}
+
+#[cfg(not(feature = "check"))]
+fn check(_: &Config) -> ExitCode {
+    complain(
+        "this build has no --check: it was made without the cargo feature check",
+        USAGE,
+    )
 }
 
 fn say(text: &str) -> Result<(), String> {

@@ -288,6 +288,19 @@ fn version_help_and_hash_need_no_share() {
 }
 
 #[test]
+fn check_takes_the_flags_of_a_start() {
+    let words = ["--share", "/srv", "--listen", "2121", "--daemon"];
+    let start = match run(&words) {
+        Ok(Action::Serve(config)) => config,
+        other => panic!("{other:?}"),
+    };
+    let checked = run(&[&words[..], &["--check"]].concat());
+    assert_eq!(checked, Ok(Action::Check(start)));
+    assert!(run(&["--check"]).unwrap_err().contains("--share DIR"));
+    assert!(run(&["--share", "/srv", "--check", "--daemon", "--inetd"]).is_err());
+}
+
+#[test]
 fn the_help_names_each_flag_on_a_narrow_line() {
     let help = said(&["--help"]);
     assert!(help.lines().all(|line| line.len() <= 80), "{help}");
@@ -298,7 +311,7 @@ fn the_help_names_each_flag_on_a_narrow_line() {
     );
     let flags = "share listen writable users anonymous run-as passive-ports public-address proxy-protocol active-from-20 no-active \
                  no-passive no-epsv max-clients max-per-ip idle-timeout login-timeout data-timeout umask banner \
-                 log-level log-file syslog daemon pid-file inetd hash-password version help";
+                 log-level log-file syslog daemon pid-file inetd check hash-password version help";
     for flag in flags.split_whitespace() {
         assert!(help.contains(&format!("\n  --{flag} ")), "--{flag}: {help}");
     }
