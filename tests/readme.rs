@@ -115,7 +115,7 @@ fn no_flag_is_mentioned_that_does_not_exist() {
     let flags = flags_of_the_help();
     let is_name = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-';
     // These belong to cargo.
-    let others = ["--release", "--test"];
+    let others = ["--release", "--test", "--all", "--no-default-features"];
     for (at, _) in readme.0.match_indices("--") {
         let before = readme.0[..at].chars().next_back().unwrap();
         let name: String = readme.0[at..]
