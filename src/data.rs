@@ -13,6 +13,7 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, connect, getsockopt, listen,
     setsockopt, socket, sockopt,
 };
+use rustix::net::{SocketFlags, acceptfrom_with};
 
 use crate::control::{Control, Interruption, Lost, canonical};
 use crate::wire::address::{self, Network};
@@ -141,12 +142,9 @@ fn accept(
     interrupted: Interrupted<'_>,
 ) -> Result<TcpStream, Failure> {
     loop {
-        match listener.accept() {
+        match accept_one(listener) {
             // Whoever else found the port is turned away, and the wait goes on (RFC 2577 3: port stealing).
-            Ok((stream, from)) if canonical(from).ip() == control.peer().ip() => {
-                stream.set_nonblocking(true).map_err(Failure::NoSocket)?;
-                return Ok(stream);
-            }
+            Ok((stream, from)) if canonical(from).ip() == control.peer().ip() => return Ok(stream),
             Ok((_, from)) => {
                 log::warn!(
                     "[{}] {} a stranger, {from}, came to the passive port and was turned away",
@@ -179,6 +177,15 @@ fn accept(
             Err(error) => return Err(Failure::NoSocket(error)),
         }
     }
+}
+
+/// Accepts a connection that does not block, in one system call.
+fn accept_one(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, from) = acceptfrom_with(listener, flags)?;
+    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+    let from = from.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((TcpStream::from(socket), from))
 }
 
 fn nobody_came(listener: &TcpListener) -> Failure {

@@ -463,8 +463,8 @@ fn blocking_regular(file: &OwnedFd, stat: &Stat) -> Result<()> {
     if !FileType::from_raw_mode(stat.st_mode).is_file() {
         return Err(Errno::ISDIR);
     }
-    let flags = rustix::fs::fcntl_getfl(file)?;
-    rustix::fs::fcntl_setfl(file, flags.difference(OFlags::NONBLOCK))
+    // No other flag that can be set was asked for, so there is none to keep (fcntl(2), F_SETFL).
+    rustix::fs::fcntl_setfl(file, OFlags::empty())
 }
 
 /// The length of what a stat describes, in octets.
