@@ -189,7 +189,9 @@ fn look(house: &House, writable: bool) -> Seen {
                     seen.files += 1;
                     if !directory.may(name, Access::READ_OK) {
                         seen.unreadable.add(&path, name);
-                    } else if seen.sample.is_none() && (1..=SAMPLE_MAX).contains(&tree::size(&stat))
+                    } else if seen.sample.is_none()
+                        && stat.st_dev == device
+                        && (1..=SAMPLE_MAX).contains(&tree::size(&stat))
                     {
                         seen.sample = sample(&path, name);
                     }
