@@ -373,8 +373,12 @@ impl Tree {
     /// # Errors
     /// What the kernel says.
     pub fn space(&self, pathname: &Pathname<'_>) -> Result<u64> {
-        let place = self.open(pathname, OFlags::PATH, Mode::empty())?;
-        let space = rustix::fs::fstatvfs(place)?;
+        // Not by an O_PATH descriptor where it can be helped: Linux before 3.12 refuses that.
+        let space = if self.root.is_none() {
+            rustix::fs::statvfs(pathname.below())?
+        } else {
+            rustix::fs::fstatvfs(self.open(pathname, OFlags::PATH, Mode::empty())?)?
+        };
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
