@@ -23,6 +23,7 @@ const USAGE: u8 = 2;
 const FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
+    sandbox::close_inherited(server::given_sockets());
     let args: Vec<OsString> = std::env::args_os().collect();
     let (status, quiet, result) = match cli::parse(args.clone()) {
         Err(message) => (USAGE, false, Err(message)),

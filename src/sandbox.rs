@@ -11,6 +11,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{self, Gid, Group, Uid, User};
 use rustix::fs::{Access, AtFlags, CWD, OFlags, ResolveFlags};
@@ -63,6 +64,23 @@ impl Confined {
     /// What keeps the process within the share.
     pub fn wall(&self) -> Wall {
         self.wall
+    }
+}
+
+/// Closes what whoever started this process has left open, but standard input, output and error, and `kept` sockets
+/// from descriptor 3 on (LISTEN_FDS): a directory among them would be a way out of the chroot.
+///
+/// Call it before anything is opened.  Without /proc nothing is known, and nothing closed.
+pub fn close_inherited(kept: usize) {
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    // Collected first: the directory that is read is among them, and closed by then.
+    let numbers: Vec<i32> = numbers.collect();
+    let first = i32::try_from(kept).map_or(i32::MAX, |kept| kept.saturating_add(3));
+    for number in numbers.into_iter().filter(|number| *number >= first) {
+        let _ = unistd::close(number);
     }
 }
 
@@ -211,6 +229,7 @@ pub fn enter(share: &Path, identity: &Identity, keep_port_20: bool) -> Result<Co
         return Err(step("no_new_privs")(errno));
     }
     prctl::set_dumpable(false).map_err(step("forbid core dumps"))?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(step("forbid core dumps"))?;
     prove(identity, wall, kept)?;
     Ok(Confined { wall })
 }

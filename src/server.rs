@@ -59,6 +59,16 @@ pub fn bind_all(config: &Config) -> Result<Vec<TcpListener>, String> {
         .collect()
 }
 
+/// How many sockets the service manager has opened for us.
+///
+/// Only looks: taking them over, in [`bind_all`], also takes the variables out of the environment.
+pub fn given_sockets() -> usize {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    let ours = number("LISTEN_PID").is_none_or(|pid| pid == std::process::id());
+    let count = number("LISTEN_FDS").filter(|_| ours).unwrap_or(0);
+    usize::try_from(count).unwrap_or(0)
+}
+
 /// Sockets that the service manager has opened for us (systemd's LISTEN_FDS); they come before `--listen`.
 ///
 /// # Errors

@@ -312,6 +312,28 @@ fn b41_a_link_that_changes_under_way_leads_nowhere() {
 }
 
 #[test]
+fn what_was_left_open_for_the_server_is_closed() {
+    let share = Share::new();
+    let server = Launch::new()
+        .under(&["sh", "-c", "exec 7</ 8</etc/passwd; exec \"$@\"", "sh"])
+        .start(&share);
+    let Some(_) = server.descriptors() else {
+        return skip("needs root to look into the server");
+    };
+    for number in [7, 8] {
+        let left = fs::read_link(format!("/proc/{}/fd/{number}", server.pid()));
+        let outside = left.is_ok_and(|left| left.as_os_str() == "/" || left.ends_with("passwd"));
+        assert!(!outside, "{number} is held open");
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
+
+#[test]
 fn the_running_server_has_no_privileges() {
     if !is_root() {
         return skip("needs root to have some to give up");
