@@ -258,7 +258,7 @@ impl<'m> Control<'m> {
             (self.start, self.end, self.spilled) = (0, 0, false);
             return;
         }
-        if end < self.buffer().len() {
+        if self.space() > 0 {
             return;
         }
         if start > 0 {
@@ -338,12 +338,24 @@ impl<'m> Control<'m> {
             self.short.get_mut(end..)
         };
         let room = room.unwrap_or_default();
-        let count = socket::recv(stream, room, flags)?;
+        let held = self.telnet.held();
+        let count = socket::recv(
+            stream,
+            room.get_mut(held.len()..).unwrap_or_default(),
+            flags,
+        )?;
+        if count == 0 {
+            return Ok(0);
+        }
+        if let Some(place) = room.get_mut(..held.len()) {
+            place.copy_from_slice(held);
+        }
         let mut answer = [0; 96];
         let mut answer = Cursor::new(&mut answer);
-        let kept = self
-            .telnet
-            .filter(room.get_mut(..count).unwrap_or_default(), &mut answer);
+        let kept = self.telnet.filter(
+            room.get_mut(..held.len() + count).unwrap_or_default(),
+            &mut answer,
+        );
         self.end = end + kept;
         if !answer.is_empty() {
             // Only what the socket takes at once: a client that asks without reading gets no answers.
@@ -460,7 +472,17 @@ impl<'m> Control<'m> {
 
     /// Whether more can be read without losing what is buffered.
     fn has_space(&self) -> bool {
-        !self.spilled || self.start > 0 || self.end < self.long.len()
+        !self.spilled || self.start > 0 || self.space() > 0
+    }
+
+    /// How many octets can be read behind those in the buffer, and behind the one that Telnet has held back.
+    fn space(&self) -> usize {
+        let length = if self.spilled {
+            self.long.len()
+        } else {
+            self.short.len()
+        };
+        length.saturating_sub(self.end + self.telnet.held().len())
     }
 
     /// Reads what has arrived, without waiting, and takes out a command that acts at once (RFC 959 4.1.3, ABOR).

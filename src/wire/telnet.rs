@@ -39,17 +39,27 @@ enum State {
 }
 
 impl Telnet {
+    /// What was kept back of the pieces before, to stand before the next one: an IAC or nothing.
+    pub fn held(&self) -> &'static [u8] {
+        match self.state {
+            State::Command => &[IAC],
+            _ => &[],
+        }
+    }
+
     /// Filters the octets just read, in place: moves the data to the front and returns its length.
     ///
     /// To each option that the client wants or offers, a refusal is appended to `answer`, to be sent
     /// before the next reply; if it does not fit it is left out (RFC 854, page 2: an option that nobody
     /// confirms is not in force).
     ///
-    /// An IAC before an octet below 0xF0 is no command, and both are data.  Only if the IAC came last
-    /// in the piece before and the other comes first in this one, there is no room for both: a NUL
-    /// then stands for them, which no pathname may hold, lest a command act on the wrong name.
-    /// (LF alone is kept, since the line must end.)
+    /// An IAC before an octet below 0xF0 is no command, and both are data.  An IAC that comes last is
+    /// kept back, since the next octet tells what it is: `buffer` begins with what was [`Telnet::held`]
+    /// before, so that no command acts on another name, however the octets were cut into pieces.
     pub fn filter(&mut self, buffer: &mut [u8], answer: &mut Cursor<'_>) -> usize {
+        if self.state == State::Command {
+            self.state = State::Data;
+        }
         let first = match self.state {
             State::Data => buffer.iter().position(|&octet| octet == IAC),
             _ => Some(0),
@@ -80,14 +90,8 @@ impl Telnet {
                 (State::Command, SB) => State::Subnegotiation,
                 (State::Command, SE..) => State::Data,
                 (State::Command, _) => {
-                    match (at, octet) {
-                        (0, b'\n') => keep(octet),
-                        (0, _) => keep(0),
-                        _ => {
-                            keep(IAC);
-                            keep(octet);
-                        }
-                    }
+                    keep(IAC);
+                    keep(octet);
                     State::Data
                 }
                 (State::Option(command), option) => {
@@ -119,7 +123,7 @@ mod tests {
         let mut telnet = Telnet::default();
         let mut data = Vec::new();
         for part in octets.chunks(piece) {
-            let mut buffer = part.to_vec();
+            let mut buffer = [telnet.held(), part].concat();
             let kept = telnet.filter(&mut buffer, &mut answer);
             data.extend_from_slice(buffer.get(..kept).unwrap());
         }
@@ -188,16 +192,13 @@ mod tests {
 
     #[test]
     fn an_iac_that_begins_no_command_is_data() {
-        let line = b"RETR a\xffb\xff\r\n";
-        assert_eq!(filtered(line, line.len()).0, line);
-        assert_eq!(filtered(b"\xff\xef\xff\0", 4).0, b"\xff\xef\xff\0");
-    }
-
-    #[test]
-    fn an_iac_cut_off_from_its_data_makes_a_name_that_is_none() {
-        assert_eq!(filtered(b"RETR a\xffb\r\n", 7).0, b"RETR a\0\r\n");
-        assert_eq!(filtered(b"RETR a\xff\r\n", 7).0, b"RETR a\0\n");
-        assert_eq!(filtered(b"RETR a\xff\n", 7).0, b"RETR a\n");
+        for line in [
+            &b"RETR a\xffb\xff\r\n"[..],
+            b"DELE a\xff\n",
+            b"\xff\xef\xff\0",
+        ] {
+            check(line, line, b"");
+        }
     }
 
     #[test]
