@@ -164,8 +164,11 @@ impl Source {
     }
 }
 
-/// All users of a file, or the number of the first bad line and what is wrong with it.
-fn users(text: &[u8]) -> Result<Vec<User>, (usize, String)> {
+/// All users of a file.
+///
+/// # Errors
+/// The number of the first bad line and what is wrong with it.
+pub fn users(text: &[u8]) -> Result<Vec<User>, (usize, String)> {
     // Windows editors begin a file with this.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut all: Vec<User> = Vec::new();
