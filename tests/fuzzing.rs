@@ -36,7 +36,7 @@ const SHORT: Duration = Duration::from_millis(3);
 const THREADS: usize = 6;
 
 /// Standard streams, the listener and its reserve, the share; as many as there are before the first client.
-const DESCRIPTORS: usize = 8;
+const DESCRIPTORS: usize = 7;
 
 /// Xorshift: the same numbers for the same seed, on every machine.
 struct Dice(u64);
