@@ -1,0 +1,460 @@
+//! What is measured.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Barrier, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::ftp::Ftp;
+use crate::proc;
+
+/// A server under test.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub name: String,
+    pub address: SocketAddr,
+    pub pid: i32,
+    pub user: String,
+    pub password: String,
+}
+
+/// What each session of a case does again and again.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// RETR of a file.
+    Retr(String),
+    /// STOR of so many octets of the source.
+    Stor(u64),
+    /// LIST, MLSD: the line.
+    List(String),
+    /// A command and its reply's code.
+    Ask(&'static str, u16),
+    /// So many NOOPs in one write.
+    Pipeline(usize),
+    /// Connect, USER, PASS, QUIT.
+    LogIn,
+}
+
+/// What the figures of a case mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Unit {
+    /// Octets: MiB/s, and CPU seconds a GiB.
+    Octets,
+    /// Operations: one a second, and CPU milliseconds for 1000.
+    Operations,
+    /// Milliseconds to the first octet and to the end, and CPU milliseconds for 1000.
+    Listing,
+}
+
+/// How long it is done.
+#[derive(Debug, Clone, Copy)]
+pub enum Volume {
+    Times(u64),
+    /// Until this much time is over, at most so many times (ports of closed connections stay taken for a minute).
+    For(Duration, u64),
+}
+
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub name: String,
+    pub sessions: usize,
+    pub work: Work,
+    pub ascii: bool,
+    pub unit: Unit,
+    pub volume: Volume,
+}
+
+/// What one run of a case gave.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    pub value: f64,
+    /// Of a listing: when its first octet came.
+    pub first: f64,
+    pub cpu: f64,
+}
+
+/// The large sizes of a run.
+pub struct Sizes {
+    pub large: [(usize, u64, u64); 3],
+    pub text: u64,
+    pub entries: &'static [u32],
+}
+
+const MIB: u64 = 1 << 20;
+
+impl Sizes {
+    pub fn new(quick: bool) -> Self {
+        if quick {
+            Self {
+                // sessions, MiB, times
+                large: [(1, 256, 1), (4, 64, 1), (16, 16, 1)],
+                text: 16,
+                entries: &[1_000, 10_000],
+            }
+        } else {
+            Self {
+                large: [(1, 256, 4), (4, 256, 1), (16, 256, 1)],
+                text: 64,
+                entries: &[1_000, 10_000, 100_000],
+            }
+        }
+    }
+
+    /// Puts the files into `place`, which the servers share.
+    pub fn prepare(&self, place: &Path) -> io::Result<()> {
+        for (_, size, _) in self.large {
+            fill(&place.join(format!("large{size}")), size * MIB)?;
+        }
+        fs::write(place.join("file1k"), vec![b'x'; 1024])?;
+        fs::write(place.join("file16k"), vec![b'x'; 16 * 1024])?;
+        fs::write(place.join("text"), lines(self.text))?;
+        for entries in self.entries {
+            let inside = place.join(format!("d{entries}"));
+            if inside.is_dir() {
+                continue;
+            }
+            fs::create_dir(&inside)?;
+            for number in 0..*entries {
+                File::create(inside.join(format!("a file with number {number:06}.txt")))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lines(mib: u64) -> Vec<u8> {
+    let line = b"A line of text as people write them, sixty-three octets in all.\n";
+    line.repeat((mib * MIB) as usize / line.len())
+}
+
+fn fill(path: &Path, size: u64) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.len() == size) {
+        return Ok(());
+    }
+    let piece: Vec<u8> = (0..MIB).map(|at| (at * 31 % 251) as u8).collect();
+    let mut file = File::create(path)?;
+    (0..size / MIB).try_for_each(|_| io::Write::write_all(&mut file, &piece))
+}
+
+/// All timed cases.
+pub fn all(quick: bool) -> Vec<Case> {
+    let sizes = Sizes::new(quick);
+    let span = Duration::from_millis(if quick { 70 } else { 400 });
+    let mut cases = Vec::new();
+    let mut add = |name: String, sessions, work, ascii, unit, volume| {
+        cases.push(Case {
+            name,
+            sessions,
+            work,
+            ascii,
+            unit,
+            volume,
+        });
+    };
+    for (sessions, size, times) in sizes.large {
+        let name = |verb| format!("{verb} {size} MiB, {sessions} sessions");
+        let times = Volume::Times(times);
+        let (retr, stor) = (Work::Retr(format!("large{size}")), Work::Stor(size * MIB));
+        add(name("RETR"), sessions, retr, false, Unit::Octets, times);
+        add(name("STOR"), sessions, stor, false, Unit::Octets, times);
+    }
+    for (what, size) in [("1k", 1024), ("16k", 16 * 1024)] {
+        for sessions in [1, 4] {
+            let name = |verb| format!("{verb} {size} octets, {sessions} sessions");
+            let (retr, stor) = (Work::Retr(format!("file{what}")), Work::Stor(size));
+            let volume = Volume::For(span, 2000);
+            add(
+                name("RETR"),
+                sessions,
+                retr,
+                false,
+                Unit::Operations,
+                volume,
+            );
+            add(
+                name("STOR"),
+                sessions,
+                stor,
+                false,
+                Unit::Operations,
+                volume,
+            );
+        }
+    }
+    let plain = Volume::For(span, u64::MAX);
+    let logins = Volume::For(span * 2, u64::MAX);
+    add(
+        "log-in to QUIT, 1 client".into(),
+        1,
+        Work::LogIn,
+        false,
+        Unit::Operations,
+        logins,
+    );
+    add(
+        "log-in to QUIT, 8 clients".into(),
+        8,
+        Work::LogIn,
+        false,
+        Unit::Operations,
+        logins,
+    );
+    for (line, code) in [
+        ("NOOP", 200),
+        ("PWD", 257),
+        ("CWD ../in", 250),
+        ("SIZE file1k", 213),
+    ] {
+        let verb = line.split(' ').next().unwrap_or(line);
+        add(
+            verb.into(),
+            1,
+            Work::Ask(line, code),
+            false,
+            Unit::Operations,
+            plain,
+        );
+    }
+    add(
+        "16 NOOPs in one write".into(),
+        1,
+        Work::Pipeline(16),
+        false,
+        Unit::Operations,
+        plain,
+    );
+    for entries in sizes.entries {
+        for verb in ["LIST", "MLSD"] {
+            let line = if verb == "LIST" {
+                "LIST".to_owned()
+            } else {
+                format!("{verb} /in/d{entries}")
+            };
+            let name = format!("{verb} of {entries}");
+            let most = if *entries < 100_000 { 200 } else { 1 };
+            let volume = Volume::For(span, most);
+            add(name, 1, Work::List(line), false, Unit::Listing, volume);
+        }
+    }
+    let text = sizes.text * MIB;
+    let once = Volume::Times(1);
+    add(
+        "RETR, ASCII".into(),
+        1,
+        Work::Retr("text".into()),
+        true,
+        Unit::Octets,
+        once,
+    );
+    add(
+        "STOR, ASCII".into(),
+        1,
+        Work::Stor(text),
+        true,
+        Unit::Octets,
+        once,
+    );
+    cases
+}
+
+/// Where the octets of an upload come from.
+pub fn source(place: &Path, ascii: bool) -> PathBuf {
+    if ascii {
+        return place.join("text.crlf");
+    }
+    place.join("large256")
+}
+
+/// The source of an ASCII upload, with CR LF.
+pub fn prepare_crlf(place: &Path) -> io::Result<()> {
+    let text = fs::read(place.join("text"))?;
+    let mut wired = Vec::with_capacity(text.len() / 60 * 62);
+    for octet in text {
+        if octet == b'\n' {
+            wired.push(b'\r');
+        }
+        wired.push(octet);
+    }
+    fs::write(place.join("text.crlf"), wired)
+}
+
+struct Done {
+    times: u64,
+    octets: u64,
+    first: Duration,
+    whole: Duration,
+}
+
+/// Runs a case once.
+pub fn run(server: &Server, case: &Case, place: &Path) -> io::Result<Sample> {
+    let gate = Barrier::new(case.sessions + 1);
+    let failure = Mutex::new(None);
+    let fail = |error: io::Error| {
+        if let Ok(mut failure) = failure.lock() {
+            failure.get_or_insert(error);
+        }
+    };
+    let total = Mutex::new(Done {
+        times: 0,
+        octets: 0,
+        first: Duration::ZERO,
+        whole: Duration::ZERO,
+    });
+    let (mut took, mut cpu) = (Duration::ZERO, Duration::ZERO);
+    thread::scope(|scope| {
+        for number in 0..case.sessions {
+            let (gate, fail, total) = (&gate, &fail, &total);
+            scope.spawn(move || {
+                let mut session = session(server, case).map_err(fail).ok();
+                gate.wait();
+                gate.wait();
+                let done = repeat(server, case, session.as_mut(), place, number);
+                gate.wait();
+                match (done, total.lock()) {
+                    (Ok(done), Ok(mut total)) => {
+                        total.times += done.times;
+                        total.octets += done.octets;
+                        total.first += done.first;
+                        total.whole += done.whole;
+                    }
+                    (Err(error), _) => fail(error),
+                    _ => {}
+                }
+                gate.wait();
+                if let Some(Some(session)) = session {
+                    let _ = session.quit();
+                }
+            });
+        }
+        gate.wait();
+        let before = proc::cpu(server.pid);
+        let began = Instant::now();
+        gate.wait();
+        gate.wait();
+        took = began.elapsed();
+        if matches!(case.work, Work::LogIn) {
+            // Processes of sessions that are over want to be reaped.
+            thread::sleep(Duration::from_millis(50));
+        }
+        cpu = proc::cpu(server.pid).saturating_sub(before);
+        gate.wait();
+    });
+    if let Some(error) = failure.into_inner().ok().flatten() {
+        return Err(error);
+    }
+    let total = total
+        .into_inner()
+        .map_err(|_| io::Error::other("a thread died"))?;
+    let (took, cpu, times) = (took.as_secs_f64(), cpu.as_secs_f64(), total.times as f64);
+    let octets = total.octets as f64;
+    Ok(match case.unit {
+        Unit::Octets => Sample {
+            value: octets / MIB as f64 / took,
+            first: 0.0,
+            cpu: cpu / octets * (1024 * MIB) as f64,
+        },
+        Unit::Operations => Sample {
+            value: times / took,
+            first: 0.0,
+            cpu: cpu * 1e6 / times,
+        },
+        Unit::Listing => Sample {
+            value: total.whole.as_secs_f64() * 1e3 / times,
+            first: total.first.as_secs_f64() * 1e3 / times,
+            cpu: cpu * 1e6 / times,
+        },
+    })
+}
+
+/// A logged-in session in the place where the case wants it; none where the case itself logs in.
+fn session(server: &Server, case: &Case) -> io::Result<Option<Ftp>> {
+    if matches!(case.work, Work::LogIn) {
+        return Ok(None);
+    }
+    let mut ftp = Ftp::log_in(server.address, &server.user, &server.password)?;
+    match &case.work {
+        Work::List(line) if line == "LIST" => {
+            let entries = case.name.rsplit(' ').next().unwrap_or_default();
+            ftp.ask(&format!("CWD in/d{entries}"), 250)?;
+        }
+        _ => ftp.ask("CWD ../in", 250)?,
+    }
+    if case.ascii {
+        ftp.ask("TYPE A", 200)?;
+    }
+    Ok(Some(ftp))
+}
+
+fn repeat(
+    server: &Server,
+    case: &Case,
+    session: Option<&mut Option<Ftp>>,
+    place: &Path,
+    number: usize,
+) -> io::Result<Done> {
+    let Some(session) = session else {
+        return Err(io::Error::other("no session"));
+    };
+    let source = match case.work {
+        Work::Stor(_) => Some(File::open(source(place, case.ascii))?),
+        _ => None,
+    };
+    let began = Instant::now();
+    let mut done = Done {
+        times: 0,
+        octets: 0,
+        first: Duration::ZERO,
+        whole: Duration::ZERO,
+    };
+    let pipeline = match case.work {
+        Work::Pipeline(count) => "NOOP\r\n".repeat(count),
+        _ => String::new(),
+    };
+    loop {
+        match case.volume {
+            Volume::Times(times) if done.times >= times => break,
+            Volume::For(span, most) if done.times >= most || began.elapsed() >= span => break,
+            _ => {}
+        }
+        match (&case.work, session.as_mut()) {
+            (Work::LogIn, _) => {
+                let mut ftp = Ftp::connect(server.address)?;
+                ftp.identify(&server.user, &server.password)?;
+                ftp.quit()?;
+            }
+            (Work::Retr(name), Some(ftp)) => {
+                done.octets += ftp.fetch(&format!("RETR {name}"))?.octets;
+            }
+            (Work::Stor(size), Some(ftp)) => {
+                let file = source.as_ref().ok_or(io::ErrorKind::NotFound)?;
+                ftp.send(&format!("STOR up{number}"), file, *size)?;
+                done.octets += size;
+            }
+            (Work::List(line), Some(ftp)) => {
+                let fetched = ftp.fetch(line)?;
+                let entries = case.name.rsplit(' ').next().unwrap_or_default();
+                let entries: u64 = entries.parse().unwrap_or(0);
+                if fetched.octets < entries * 30 {
+                    return Err(io::Error::other("the listing is too short"));
+                }
+                done.octets += fetched.octets;
+                done.first += fetched.first;
+                done.whole += fetched.whole;
+            }
+            (Work::Ask(line, code), Some(ftp)) => ftp.ask(line, *code)?,
+            (Work::Pipeline(count), Some(ftp)) => {
+                ftp.say_raw(pipeline.as_bytes())?;
+                for _ in 0..*count {
+                    ftp.hear()?;
+                }
+                done.times += *count as u64 - 1;
+            }
+            (_, None) => return Err(io::Error::other("no session")),
+        }
+        done.times += 1;
+    }
+    Ok(done)
+}
