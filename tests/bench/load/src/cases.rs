@@ -380,7 +380,7 @@ fn session(server: &Server, case: &Case) -> io::Result<Option<Ftp>> {
             let entries = case.name.rsplit(' ').next().unwrap_or_default();
             ftp.ask(&format!("CWD in/d{entries}"), 250)?;
         }
-        _ => ftp.ask("CWD ../in", 250)?,
+        _ => ftp.ask("CWD in", 250)?,
     }
     if case.ascii {
         ftp.ask("TYPE A", 200)?;
