@@ -426,11 +426,19 @@ fn repeat(
                 ftp.quit()?;
             }
             (Work::Retr(name), Some(ftp)) => {
-                done.octets += ftp.fetch(&format!("RETR {name}"))?.octets;
+                let octets = ftp.fetch(&format!("RETR {name}"))?.octets;
+                if case.ascii && octets != fs::metadata(place.join("text.crlf"))?.len() {
+                    return Err(io::Error::other("line ends are not converted"));
+                }
+                done.octets += octets;
             }
             (Work::Stor(size), Some(ftp)) => {
                 let file = source.as_ref().ok_or(io::ErrorKind::NotFound)?;
                 ftp.send(&format!("STOR up{number}"), file, *size)?;
+                let stored = place.join(format!("up{number}"));
+                if case.ascii && fs::metadata(stored)?.len() >= *size {
+                    return Err(io::Error::other("line ends are not converted"));
+                }
                 done.octets += size;
             }
             (Work::List(line), Some(ftp)) => {
