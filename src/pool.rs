@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use crate::sandbox::Confined;
 use crate::wire::pathname::PATH_MAX;
 
-/// The stack of a session's thread, in octets.  Reserved, not used: the deepest verb touches about 20 KiB in a release
-/// build and 60 KiB in a debug build (`tests/limits.rs` drives every verb on it).
+/// The stack of a session's thread, in octets.  Reserved, not used: pages that no verb touches cost nothing.  Every test
+/// over sockets runs on it, in a debug build, whose frames are larger than a release build's.
 pub const STACK: usize = 128 * 1024;
 
 /// The longest command line, in octets, with its line end: a pathname, a verb and a little more.
