@@ -107,8 +107,9 @@ fn run(config: &Config) -> Result<(), String> {
     if let Err(warning) = server::make_room_for_descriptors(config.max_clients) {
         log::warn!("{warning}");
     }
-    let (house, confined) = outside.confine(config)?;
+    let (house, mut confined) = outside.confine(config)?;
     start::prove(config, &house)?;
+    confined.fence(&start::reach(config, &house));
     if inetd {
         return server::serve_standard_input(config, house, &confined, signals);
     }

@@ -13,6 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::sandbox::Confined;
+use crate::sandbox::fences::Fences;
+use crate::sandbox::fences::Role;
 use crate::wire::pathname::PATH_MAX;
 
 /// The stack of a session's thread, in octets.  Reserved, not used: pages that no verb touches cost nothing.  Every test
@@ -119,6 +121,7 @@ pub struct Pool {
     guest_came: Condvar,
     guest_left: Condvar,
     per_address: usize,
+    fences: Fences,
 }
 
 /// What counts as one address: for IPv6 the network of 64 bits that a client chooses its address from.
@@ -162,7 +165,7 @@ impl Pool {
     ///
     /// # Errors
     /// One line if the system has not that much.
-    pub fn new(seats: usize, per_address: usize, _: &Confined) -> Result<Arc<Self>, String> {
+    pub fn new(seats: usize, per_address: usize, confined: &Confined) -> Result<Arc<Self>, String> {
         let piece = seats.saturating_mul(ROOM + BLOCK + ENTRIES);
         // Asked for and given back: an allocation that fails further down would end the process without a word.
         let mut probe: Vec<u8> = Vec::new();
@@ -173,7 +176,9 @@ impl Pool {
             )
         })?;
         drop(probe);
-        Ok(Arc::new(Self::unconfined(seats, per_address)))
+        let mut pool = Self::unconfined(seats, per_address);
+        pool.fences = confined.fences().clone();
+        Ok(Arc::new(pool))
     }
 
     /// The same without proof of confinement, for tests beside the code.
@@ -203,6 +208,7 @@ impl Pool {
             guest_came: Condvar::new(),
             guest_left: Condvar::new(),
             per_address,
+            fences: Fences::none(),
         }
     }
 
@@ -317,6 +323,13 @@ impl Pool {
 
     /// A thread's life: guest after guest.
     fn work(&self, serve: &dyn Fn(Guest)) {
+        if let Err(error) = self.fences.hold(Role::Session) {
+            log::error!(
+                "a session could not be held to its system calls, and is not served: {error}"
+            );
+            let guest = self.state().waiting.pop_front();
+            return drop(guest);
+        }
         while let Some(guest) = self.next_guest() {
             // The panic hook has told the log; the guest's seat and memory were given back on the way out.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| serve(guest)));

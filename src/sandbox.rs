@@ -2,7 +2,31 @@
 //!
 //! With privilege the share becomes the process's root and the privilege is given up for good.  A plain user gets the
 //! same inside a user namespace of its own, where the kernel lets it have one.  Where it does not, `openat2` with
-//! RESOLVE_IN_ROOT confines each single look-up, and where that is missing too the server does not start.
+//! RESOLVE_IN_ROOT confines each single look-up, and where that is missing too the server does not start.  Behind that
+//! wall stands a second one, as far as the kernel has it: [`fences`].
+
+#[cfg(all(
+    feature = "sandbox",
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64"
+    )
+))]
+mod calls;
+#[cfg(not(all(
+    feature = "sandbox",
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64"
+    )
+)))]
+#[path = "sandbox/no_calls.rs"]
+mod calls;
+pub mod fences;
+#[cfg_attr(not(feature = "sandbox"), path = "sandbox/no_places.rs")]
+mod places;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +42,9 @@ use rustix::fs::{Access, AtFlags, CWD, OFlags, ResolveFlags};
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
 
 use crate::config::RunAs;
+
+use fences::Fences;
+use fences::Reach;
 
 /// Whom files belong to and whose rights hold.
 #[derive(Debug, Clone)]
@@ -58,12 +85,28 @@ impl Wall {
 #[derive(Debug)]
 pub struct Confined {
     wall: Wall,
+    fences: Fences,
 }
 
 impl Confined {
     /// What keeps the process within the share.
     pub fn wall(&self) -> Wall {
         self.wall
+    }
+
+    /// The second wall, once it stands.
+    pub fn fences(&self) -> &Fences {
+        &self.fences
+    }
+
+    /// Puts up the second wall.  What lies outside of it is looked at before; no thread may run yet.
+    pub fn fence(&mut self, reach: &Reach) {
+        self.fences = Fences::put_up(reach);
+    }
+
+    /// The same for a process that does more than serve: sessions alone are held to their system calls.
+    pub fn fence_sessions(&mut self) {
+        self.fences = Fences::around_calls();
     }
 }
 
@@ -231,7 +274,10 @@ pub fn enter(share: &Path, identity: &Identity, keep_port_20: bool) -> Result<Co
     prctl::set_dumpable(false).map_err(step("forbid core dumps"))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(step("forbid core dumps"))?;
     prove(identity, wall, kept)?;
-    Ok(Confined { wall })
+    Ok(Confined {
+        wall,
+        fences: Fences::none(),
+    })
 }
 
 type NamedStep = (&'static str, Errno);

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::control;
 use crate::interpreter;
 use crate::pool::{self, Guest, NoSeat, Pool};
 use crate::sandbox::Confined;
+use crate::sandbox::fences::Role;
 use crate::session::House;
 use crate::signals::{Signals, Wish};
 use crate::wire::octets::Cursor;
@@ -215,6 +216,7 @@ impl Server {
         let house = Arc::new(house);
         let listeners: Vec<_> = listeners.into_iter().map(Arc::new).collect();
         let closing = Arc::new(AtomicBool::new(false));
+        let mut ready = Vec::with_capacity(listeners.len());
         for listener in &listeners {
             let door = Door {
                 listener: listener.clone(),
@@ -231,10 +233,34 @@ impl Server {
             let address = listener
                 .local_addr()
                 .map_err(|error| format!("listen: {error}"))?;
+            let fences = confined.fences().clone();
+            let (tell, told) = mpsc::sync_channel(0);
+            let (open, opened) = mpsc::sync_channel::<()>(0);
             let thread = thread::Builder::new().stack_size(pool::STACK);
             thread
-                .spawn(move || door.keep())
+                .spawn(move || {
+                    let held = tell.send(fences.hold(Role::Door));
+                    if held.is_ok() && opened.recv().is_ok() {
+                        door.keep();
+                    }
+                })
                 .map_err(|error| format!("start a thread: {error}"))?;
+            ready.push((address, told, open));
+        }
+        // Nobody is let in before all fences stand.
+        let not_held = |error| format!("hold a thread to its system calls: {error}");
+        let mut held = true;
+        for (_, told, _) in &ready {
+            held &= told
+                .recv()
+                .unwrap_or_else(|error| Err(io::Error::other(error)))
+                .map_err(not_held)?;
+        }
+        held &= confined.fences().hold(Role::Main).map_err(not_held)?;
+        log::info!("second wall: {}", confined.fences().told(held));
+        for (address, _, open) in ready {
+            // A door that has gone has said so in the log.
+            let _ = open.send(());
             log::info!("listening on {address}");
         }
         Ok(Self {
@@ -445,14 +471,23 @@ pub fn serve_standard_input(
         listeners: Vec::new(),
         closing: Arc::new(AtomicBool::new(false)),
     };
+    let fences = confined.fences().clone();
     thread::Builder::new()
         .stack_size(pool::STACK)
         .spawn(move || {
+            if let Err(error) = fences.hold(Role::Main) {
+                log::error!("hold a thread to its system calls: {error}");
+                std::process::exit(1);
+            }
             server.run(&signals);
             // The session has had its time, and may still wait for something.
             std::process::exit(0);
         })
         .map_err(|error| format!("start a thread: {error}"))?;
+    confined
+        .fences()
+        .hold(Role::Session)
+        .map_err(|error| format!("hold a thread to its system calls: {error}"))?;
     match pool.seat(stream, peer, false) {
         Ok(guest) => interpreter::serve(guest, &house),
         Err((why, stream)) => {

@@ -13,6 +13,7 @@ use crate::data;
 use crate::sandbox;
 use crate::sandbox::Confined;
 use crate::sandbox::Identity;
+use crate::sandbox::fences::Reach;
 use crate::session::House;
 use crate::session::Owners;
 use crate::wire::address::Network;
@@ -78,6 +79,13 @@ pub fn prove(config: &Config, house: &House) -> Result<(), String> {
         data::check_port_20()?;
     }
     Ok(())
+}
+
+/// What the second wall has to leave open for a server with these settings.
+pub fn reach(config: &Config, house: &House) -> Reach {
+    // The users file may name a writer when it is read again.
+    let writable = house.accounts.anyone_may_write() || config.users.is_some();
+    Reach::new(&config.policy, writable)
 }
 
 /// Who may do what, in words.

@@ -17,6 +17,7 @@ mod share;
 mod system;
 
 use std::io;
+use std::thread;
 
 use crate::accounts::Accounts;
 use crate::config::Config;
@@ -27,6 +28,9 @@ use crate::sandbox;
 use crate::sandbox::Confined;
 use crate::sandbox::Identity;
 use crate::sandbox::Wall;
+use crate::sandbox::fences::Fences;
+use crate::sandbox::fences::Reach;
+use crate::sandbox::fences::Role;
 use crate::session::House;
 use crate::signals;
 use crate::start;
@@ -129,6 +133,21 @@ fn who(report: &mut Out, config: &Config) -> Option<Identity> {
     }
 }
 
+/// Puts the second wall up around a thread that does nothing else, and says what stands.
+fn second_wall(report: &mut Out, reach: &Reach) {
+    let reach = reach.clone();
+    let tried = thread::spawn(move || {
+        let fences = Fences::put_up(&reach);
+        let held = fences.hold(Role::Session)?;
+        Ok::<String, io::Error>(fences.told(held).to_string())
+    });
+    match tried.join() {
+        Ok(Ok(told)) => report.good(format_args!("second wall: {told}")),
+        Ok(Err(why)) => report.bad(format_args!("second wall: seccomp: {why}")),
+        Err(_) => report.bad("second wall: a bug, please report it"),
+    }
+}
+
 /// Takes the steps behind which there is no way back, as a start does.
 fn confine(
     report: &mut Out,
@@ -137,7 +156,7 @@ fn confine(
     identity: Identity,
 ) -> Option<(House, Confined)> {
     match Outside::look(accounts, identity).confine(config) {
-        Ok((house, confined)) => {
+        Ok((house, mut confined)) => {
             match confined.wall() {
                 Wall::Chroot => report.good(
                     "confinement: chroot; the share is all that the server sees, and root is given up for good",
@@ -152,6 +171,9 @@ fn confine(
                 }
             }
             report.heard();
+            second_wall(report, &start::reach(config, &house));
+            // This process does what no server does, so only the sessions of the self-test are held.
+            confined.fence_sessions();
             Some((house, confined))
         }
         Err(why) => {

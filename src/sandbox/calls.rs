@@ -1,0 +1,283 @@
+//! seccomp: which system calls each kind of thread may make; any other ends the process (seccomp(2)).
+//!
+//! A thread hands its list down to the threads that it starts, which can only make it shorter.  So the front door's
+//! list holds all that a session needs, and what it takes to start one; a session then gives up the latter.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io;
+
+use nix::libc;
+use nix::sys::utsname::uname;
+use seccompiler::BpfProgram;
+use seccompiler::Error;
+use seccompiler::SeccompAction;
+use seccompiler::SeccompCmpArgLen::Dword;
+use seccompiler::SeccompCmpOp;
+use seccompiler::SeccompCmpOp::Eq;
+use seccompiler::SeccompCmpOp::MaskedEq;
+use seccompiler::SeccompCondition;
+use seccompiler::SeccompFilter;
+use seccompiler::SeccompRule;
+use seccompiler::TargetArch;
+
+use crate::sandbox::fences::Role;
+
+/// A call whose argument of this index must compare like this; the same call may stand in several rows.
+type Row = (libc::c_long, u8, SeccompCmpOp, u64);
+
+/// What a process needs to live and to end: memory, locks, clocks, the log, threads that go.
+const LIFE: &[libc::c_long] = &[
+    libc::SYS_brk,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_close,
+    libc::SYS_connect, // the log daemon, when it was started anew
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_futex,
+    libc::SYS_getpid,
+    libc::SYS_getrandom,
+    libc::SYS_gettid,
+    libc::SYS_gettimeofday,
+    libc::SYS_madvise,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    libc::SYS_nanosleep,
+    libc::SYS_restart_syscall,
+    libc::SYS_rseq,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
+    libc::SYS_sendto,
+    libc::SYS_set_robust_list,
+    libc::SYS_set_tid_address,
+    libc::SYS_shutdown,
+    libc::SYS_sigaltstack,
+    libc::SYS_write,
+    libc::SYS_writev,
+];
+
+/// No memory becomes code, and the only signal that is sent is the one of abort(3).
+const LIFE_WITH: &[Row] = &[
+    (libc::SYS_mmap, 2, MaskedEq(PROT_EXEC), 0),
+    (libc::SYS_mprotect, 2, MaskedEq(PROT_EXEC), 0),
+    (libc::SYS_tgkill, 2, Eq, SIGABRT),
+    (libc::SYS_tkill, 1, Eq, SIGABRT),
+];
+
+/// The thread that waits for signals: the users file, the pid file, letting go of the terminal.
+const MAIN: &[libc::c_long] = &[
+    libc::SYS_dup3,
+    libc::SYS_fstat,
+    libc::SYS_ftruncate,
+    libc::SYS_lseek,
+    libc::SYS_newfstatat,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_read,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_statx,
+];
+
+/// Sockets, and files below the share.
+const SESSION: &[libc::c_long] = &[
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_bind,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_fadvise64,
+    libc::SYS_fallocate,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fdatasync,
+    libc::SYS_flock,
+    libc::SYS_fstat,
+    libc::SYS_fstatfs,
+    libc::SYS_fsync,
+    libc::SYS_ftruncate,
+    libc::SYS_getdents64,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_getsockopt,
+    libc::SYS_listen,
+    libc::SYS_lseek,
+    libc::SYS_mkdirat,
+    libc::SYS_newfstatat,
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_pipe2,
+    libc::SYS_ppoll,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_read,
+    libc::SYS_readlinkat,
+    libc::SYS_recvfrom,
+    libc::SYS_renameat2,
+    libc::SYS_sendfile,
+    libc::SYS_setsockopt,
+    libc::SYS_splice,
+    libc::SYS_statfs,
+    libc::SYS_statx,
+    libc::SYS_sync_file_range,
+    libc::SYS_unlinkat,
+    libc::SYS_utimensat,
+];
+
+/// What newer processors never had.
+#[cfg(target_arch = "x86_64")]
+const SESSION_OF_OLD: &[libc::c_long] = &[libc::SYS_poll, libc::SYS_renameat];
+#[cfg(target_arch = "aarch64")]
+const SESSION_OF_OLD: &[libc::c_long] = &[libc::SYS_renameat];
+#[cfg(target_arch = "riscv64")]
+const SESSION_OF_OLD: &[libc::c_long] = &[];
+
+/// The C library of x86_64 turns to the old form where both descriptors differ.
+#[cfg(target_arch = "x86_64")]
+const MAIN_OF_OLD: &[libc::c_long] = &[libc::SYS_dup2];
+#[cfg(not(target_arch = "x86_64"))]
+const MAIN_OF_OLD: &[libc::c_long] = &[];
+
+/// TCP and nothing else; blocking or not; how a descriptor and a pipe are set up.
+const SESSION_WITH: &[Row] = &[
+    (libc::SYS_socket, 0, Eq, libc::AF_INET as u64),
+    (libc::SYS_socket, 0, Eq, libc::AF_INET6 as u64),
+    (libc::SYS_ioctl, 1, Eq, FIONBIO),
+    (libc::SYS_fcntl, 1, Eq, libc::F_GETFD as u64),
+    (libc::SYS_fcntl, 1, Eq, libc::F_GETFL as u64),
+    (libc::SYS_fcntl, 1, Eq, libc::F_SETFL as u64),
+    (libc::SYS_fcntl, 1, Eq, libc::F_GETPIPE_SZ as u64),
+    (libc::SYS_fcntl, 1, Eq, libc::F_SETPIPE_SZ as u64),
+];
+
+/// Starting threads and giving each its own, shorter list; a descriptor in reserve.
+const DOOR_WITH: &[Row] = &[
+    (
+        libc::SYS_clone,
+        0,
+        MaskedEq(CLONE_THREAD_AND_VM),
+        CLONE_THREAD_AND_VM,
+    ),
+    (libc::SYS_fcntl, 1, Eq, libc::F_DUPFD_CLOEXEC as u64),
+    (libc::SYS_prctl, 0, Eq, libc::PR_SET_NAME as u64),
+    (libc::SYS_prctl, 0, Eq, libc::PR_SET_NO_NEW_PRIVS as u64),
+    (
+        libc::SYS_seccomp,
+        0,
+        Eq,
+        libc::SECCOMP_SET_MODE_FILTER as u64,
+    ),
+];
+
+const PROT_EXEC: u64 = libc::PROT_EXEC as u64;
+const SIGABRT: u64 = libc::SIGABRT as u64;
+/// The same on these three processors, and of another type in each C library.
+const FIONBIO: u64 = 0x5421;
+const CLONE_THREAD_AND_VM: u64 = (libc::CLONE_THREAD | libc::CLONE_VM) as u64;
+
+/// The lists, ready for the kernel.
+#[derive(Debug)]
+pub struct Lists {
+    main: BpfProgram,
+    door: BpfProgram,
+    session: BpfProgram,
+    /// clone3(2) hides its flags from the filter; told that there is no such call, C libraries use clone(2).
+    no_clone3: BpfProgram,
+}
+
+impl Lists {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// In words, what is wrong with this processor or a list.
+    pub fn new() -> Result<Self, String> {
+        let main = [LIFE, MAIN, MAIN_OF_OLD].concat();
+        let session = [LIFE, SESSION, SESSION_OF_OLD].concat();
+        let door = [session.as_slice(), &[libc::SYS_clone3]].concat();
+        let session_with = [LIFE_WITH, SESSION_WITH].concat();
+        let door_with = [session_with.as_slice(), DOOR_WITH].concat();
+        let no_clone3 = filter(
+            &[libc::SYS_clone3],
+            &[],
+            SeccompAction::Allow,
+            SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
+        );
+        Ok(Self {
+            main: list(&main, LIFE_WITH)?,
+            door: list(&door, &door_with)?,
+            session: list(&session, &session_with)?,
+            no_clone3: no_clone3?,
+        })
+    }
+
+    /// Holds the calling thread, and those that it will start, to the list of its role; false where this kernel has no
+    /// such lists.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn hold(&self, role: Role) -> io::Result<bool> {
+        match role {
+            Role::Main => apply(&self.main),
+            Role::Door => Ok(apply(&self.no_clone3)? && apply(&self.door)?),
+            Role::Session => apply(&self.session),
+        }
+    }
+}
+
+fn apply(program: &BpfProgram) -> io::Result<bool> {
+    match seccompiler::apply_filter(program) {
+        Ok(()) => Ok(true),
+        // Built without it, or an emulator that does not know it.
+        Err(Error::Prctl(error) | Error::Seccomp(error))
+            if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) =>
+        {
+            Ok(false)
+        }
+        Err(Error::Prctl(error) | Error::Seccomp(error)) => Err(error),
+        Err(error) => Err(io::Error::other(error.to_string())),
+    }
+}
+
+fn list(calls: &[libc::c_long], with: &[Row]) -> Result<BpfProgram, String> {
+    filter(calls, with, forbidden(), SeccompAction::Allow)
+}
+
+/// What ends the process: before Linux 4.14 a kill took one thread and left the rest hanging, and a trap that nobody
+/// catches takes them all.
+fn forbidden() -> SeccompAction {
+    let kills_process = uname().is_ok_and(|about| {
+        let release = about.release().to_string_lossy();
+        let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+        let mut number = || numbers.next().and_then(|digits| digits.parse::<u32>().ok());
+        (number(), number()) >= (Some(4), Some(14))
+    });
+    if kills_process {
+        SeccompAction::KillProcess
+    } else {
+        SeccompAction::Trap
+    }
+}
+
+fn filter(
+    calls: &[libc::c_long],
+    with: &[Row],
+    otherwise: SeccompAction,
+    found: SeccompAction,
+) -> Result<BpfProgram, String> {
+    let wrong = |error: &dyn Display| format!("seccomp: {error}");
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    for (call, index, operator, value) in with {
+        let condition = SeccompCondition::new(*index, Dword, operator.clone(), *value)
+            .map_err(|error| wrong(&error))?;
+        let rule = SeccompRule::new(vec![condition]).map_err(|error| wrong(&error))?;
+        rules.entry(*call).or_default().push(rule);
+    }
+    // No rule at all is no condition.
+    rules.extend(calls.iter().map(|call| (*call, Vec::new())));
+    let processor = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| wrong(&error))?;
+    let filter =
+        SeccompFilter::new(rules, otherwise, found, processor).map_err(|error| wrong(&error))?;
+    BpfProgram::try_from(filter).map_err(|error| wrong(&error))
+}

@@ -1,0 +1,132 @@
+//! The second wall: what the kernel forbids this process even where the first one fails.
+//!
+//! Landlock limits files and ports for the whole process, seccomp the system calls of each kind of thread.  Both are
+//! best effort: a kernel that has neither is served behind the first wall alone, and the log says so.
+
+use std::fmt;
+use std::io;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::config::Policy;
+
+use crate::sandbox::calls::Lists;
+use crate::sandbox::places;
+
+/// What a thread is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Waits for signals.
+    Main,
+    /// Accepts clients and starts sessions.
+    Door,
+    /// Serves clients.
+    Session,
+}
+
+/// What the flags let this process reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// Somebody may change the share, now or once the users file was read again.
+    pub writable: bool,
+    /// Ports that are listened at for passive data connections.
+    pub passive: Option<RangeInclusive<u16>>,
+    /// Ports that the kernel chooses are bound to.
+    pub any_port: bool,
+    /// Active data connections leave from port 20.
+    pub port_20: bool,
+    /// There are active data connections.
+    pub connects: bool,
+}
+
+impl Reach {
+    /// What these settings need.
+    pub fn new(policy: &Policy, writable: bool) -> Self {
+        let passive = policy.passive_ports.clone().filter(|_| policy.passive);
+        Self {
+            writable,
+            any_port: policy.active || (policy.passive && passive.is_none()),
+            passive,
+            port_20: policy.active && policy.active_from_20,
+            connects: policy.active,
+        }
+    }
+}
+
+/// The fences of this process.
+#[derive(Debug, Clone)]
+pub struct Fences {
+    /// What Landlock holds, in words; or why it does not.
+    places: Result<String, String>,
+    /// The lists of system calls; or why there are none.
+    calls: Result<Arc<Lists>, String>,
+}
+
+impl Fences {
+    /// None at all, for tests beside the code.
+    pub fn none() -> Self {
+        let none = || "none asked for".to_owned();
+        Self {
+            places: Err(none()),
+            calls: Err(none()),
+        }
+    }
+
+    /// Restricts this thread, and those it will start, to the directory that it stands in and to what `reach` says;
+    /// and makes the lists that [`Fences::hold`] takes from.
+    pub fn put_up(reach: &Reach) -> Self {
+        Self {
+            places: places::restrict(reach),
+            calls: Lists::new().map(Arc::new),
+        }
+    }
+
+    /// The lists of system calls alone: for a process that does more than serve.
+    pub fn around_calls() -> Self {
+        Self {
+            calls: Lists::new().map(Arc::new),
+            ..Self::none()
+        }
+    }
+
+    /// Holds the calling thread to the system calls of its role; false where there is no such fence.
+    ///
+    /// A call beyond the list ends the process with SIGSYS.
+    ///
+    /// # Errors
+    /// What the kernel says; a thread that is not held must not serve.
+    pub fn hold(&self, role: Role) -> io::Result<bool> {
+        match &self.calls {
+            Ok(lists) => lists.hold(role),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// What stands, for the log; `held` is what [`Fences::hold`] has said.
+    pub fn told(&self, held: bool) -> Told<'_> {
+        Told { fences: self, held }
+    }
+}
+
+/// The fences in words.
+#[derive(Debug)]
+pub struct Told<'f> {
+    fences: &'f Fences,
+    held: bool,
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fences.places {
+            Ok(what) => write!(out, "{what}; ")?,
+            Err(why) => write!(out, "no {why}; ")?,
+        }
+        match &self.fences.calls {
+            Ok(_) if self.held => {
+                out.write_str("seccomp: a list of system calls for each kind of thread")
+            }
+            Ok(_) => out.write_str("no seccomp: not in this kernel"),
+            Err(why) => write!(out, "no {why}"),
+        }
+    }
+}
