@@ -195,6 +195,12 @@ impl PidFile {
         written.map_err(|why| format!("cannot write the pid file {}: {why}", self.path.display()))
     }
 
+    /// The number that a last run has left behind, which means that it did not come to its end; to be asked before
+    /// [`PidFile::write`].
+    pub fn left_behind(&self) -> Option<u32> {
+        number_in(&self.file)
+    }
+
     /// Empties the file; from inside the chroot it cannot be removed.
     ///
     /// # Errors

@@ -23,7 +23,9 @@ const USAGE: u8 = 2;
 const FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    sandbox::close_inherited(server::given_sockets());
+    if let Err(message) = sandbox::close_inherited(server::given_sockets()) {
+        return complain(&message, FAILURE);
+    }
     let args: Vec<OsString> = std::env::args_os().collect();
     let (status, quiet, result) = match cli::parse(args.clone()) {
         Err(message) => (USAGE, false, Err(message)),
@@ -90,12 +92,24 @@ fn run(config: &Config) -> Result<(), String> {
         Lifetime::Detached => Some(Detached::enter()?),
         _ => None,
     };
+    let broke_off = logging::broke_off(&config.log);
     logging::start(&config.log)?;
     // A bug in one session ends that session; the log must know of it, wherever it goes.
     std::panic::set_hook(Box::new(|panic| {
         log::error!("a bug has ended a session or a thread: {panic}")
     }));
     let mut pid_file = config.pid_file.as_deref().map(PidFile::open).transpose()?;
+    if !inetd
+        && (broke_off
+            || pid_file
+                .as_ref()
+                .is_some_and(|file| file.left_behind().is_some()))
+    {
+        log::warn!(
+            "the last run ended without a word: power cut, kill, or a system call that is forbidden to it; the kernel's \
+             log has the latter (dmesg: type=1326, sig=31)"
+        );
+    }
     let accounts = Accounts::open(config.users.as_deref(), config.anonymous)?;
     let identity = sandbox::identity(&config.share, config.run_as.as_ref())?;
     let outside = Outside::look(accounts, identity);

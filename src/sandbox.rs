@@ -35,7 +35,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{self, Gid, Group, Uid, User};
 use rustix::fs::{Access, AtFlags, CWD, OFlags, ResolveFlags};
@@ -113,18 +113,48 @@ impl Confined {
 /// Closes what whoever started this process has left open, but standard input, output and error, and `kept` sockets
 /// from descriptor 3 on (LISTEN_FDS): a directory among them would be a way out of the chroot.
 ///
-/// Call it before anything is opened.  Without /proc nothing is known, and nothing closed.
-pub fn close_inherited(kept: usize) {
-    let Ok(entries) = fs::read_dir("/proc/self/fd") else {
-        return;
-    };
-    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    // Collected first: the directory that is read is among them, and closed by then.
-    let numbers: Vec<i32> = numbers.collect();
+/// Call it before anything is opened.  Without /proc the numbers are tried one by one, as far as one may hold.
+///
+/// # Errors
+/// One line if there is always something left to close.
+pub fn close_inherited(kept: usize) -> Result<(), String> {
+    /// More than any caller leaves open, where the limit is a million and nothing tells which are.
+    const MOST: i32 = 65536;
     let first = i32::try_from(kept).map_or(i32::MAX, |kept| kept.saturating_add(3));
-    for number in numbers.into_iter().filter(|number| *number >= first) {
-        let _ = unistd::close(number);
+    let Some(numbers) = open_descriptors() else {
+        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(MOST, |(soft, _)| {
+            i32::try_from(soft).map_or(MOST, |soft| soft.min(MOST))
+        });
+        close_from(first, first..limit);
+        return Ok(());
+    };
+    close_from(first, numbers);
+    // Looked at once more, as a proof.
+    if close_from(first, open_descriptors().unwrap_or_default()) {
+        return Err(
+            "close what was left open: there is always more; somebody opens files in this process"
+                .to_owned(),
+        );
     }
+    Ok(())
+}
+
+/// Closes those of `numbers` from `first` on; true if one was open.
+fn close_from(first: i32, numbers: impl IntoIterator<Item = i32>) -> bool {
+    let numbers = numbers.into_iter().filter(|number| *number >= first);
+    // All of them: `any` would stop at the first.
+    let closed = numbers.filter(|number| unistd::close(*number).is_ok());
+    closed.count() > 0
+}
+
+/// The numbers of all that is open, that of the look at them included; `None` without /proc.
+fn open_descriptors() -> Option<Vec<i32>> {
+    let entries = fs::read_dir("/proc/self/fd").ok()?;
+    Some(
+        entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect(),
+    )
 }
 
 /// Settles whom the server runs as: the user that was asked for, else the owner of the share, else `nobody`.
@@ -284,17 +314,21 @@ type NamedStep = (&'static str, Errno);
 
 fn become_identity(identity: &Identity, keep_port_20: bool) -> Result<(), NamedStep> {
     let named = |name: &'static str| move |errno: Errno| (name, errno);
-    // Best effort: no_new_privs already keeps the bounding set from ever being used.
-    for capability in CapabilitySet::all().iter() {
-        let _ = thread::remove_capability_from_bounding_set(capability);
-    }
-    let _ = thread::clear_ambient_capability_set();
+    empty_further_sets();
     if keep_port_20 {
         prctl::set_keepcaps(true).map_err(named("keep the right to port 20"))?;
     }
     unistd::setgroups(&[]).map_err(named("setgroups"))?;
     unistd::setresgid(identity.gid, identity.gid, identity.gid).map_err(named("setresgid"))?;
     unistd::setresuid(identity.uid, identity.uid, identity.uid).map_err(named("setresuid"))
+}
+
+/// Empties the bounding and the ambient set, while there is the privilege to; [`prove`] looks whether they are.
+fn empty_further_sets() {
+    for capability in CapabilitySet::all().iter() {
+        let _ = thread::remove_capability_from_bounding_set(capability);
+    }
+    let _ = thread::clear_ambient_capability_set();
 }
 
 /// The walls that a plain user can have.
@@ -322,6 +356,7 @@ fn own_namespace(identity: &Identity) -> Result<(), String> {
         .map_err(failed("uid_map"))?;
     fs::write("/proc/self/gid_map", format!("{0} {0} 1", identity.gid))
         .map_err(failed("gid_map"))?;
+    empty_further_sets();
     unistd::chroot(".").map_err(errno("chroot"))?;
     unistd::chdir("/").map_err(errno("chdir"))
 }
@@ -360,6 +395,23 @@ fn prove(identity: &Identity, wall: Wall, kept: CapabilitySet) -> Result<(), Str
         Ok(sets)
             if sets.effective == kept && sets.permitted == kept && sets.inheritable.is_empty() => {}
         _ => return broken("capabilities are left"),
+    }
+    let left = |is_in: fn(CapabilitySet) -> rustix::io::Result<bool>| {
+        CapabilitySet::all()
+            .iter()
+            .any(|capability| is_in(capability) == Ok(true))
+    };
+    // A plain user has not the right to empty the bounding set; no_new_privs keeps it from ever being used.
+    if wall != Wall::Openat2 && left(thread::capability_is_in_bounding_set)
+        || left(thread::capability_is_in_ambient_set)
+    {
+        return broken("capabilities could be had again");
+    }
+    if thread::no_new_privs() == Ok(false) {
+        return broken("a program that is started could get privileges");
+    }
+    if prctl::get_dumpable() != Ok(false) || getrlimit(Resource::RLIMIT_CORE) != Ok((0, 0)) {
+        return broken("memory could be dumped");
     }
     if unistd::chroot(".").is_ok() {
         return broken("the root directory could be changed again");

@@ -20,6 +20,7 @@ use nix::sys::socket::{
 use crate::config::{Config, Listen};
 use crate::control;
 use crate::interpreter;
+use crate::logging::GOODBYE;
 use crate::pool::{self, Guest, NoSeat, Pool};
 use crate::sandbox::Confined;
 use crate::sandbox::fences::Role;
@@ -291,8 +292,8 @@ impl Server {
         }
         self.pool.stop();
         match self.pool.wait_until_empty() {
-            0 => log::info!("stopped"),
-            left => log::warn!("stopped, {left} sessions cut off"),
+            0 => log::info!("{GOODBYE}"),
+            left => log::warn!("{GOODBYE}, {left} sessions cut off"),
         }
     }
 

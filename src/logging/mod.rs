@@ -10,11 +10,13 @@ mod syslog;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use log::LevelFilter;
 use log::Record;
+use nix::fcntl::OFlag;
 use simplelog::ConfigBuilder;
 use simplelog::WriteLogger;
 
@@ -54,6 +56,48 @@ pub fn start(log: &Log) -> Result<(), String> {
         .map_err(|_| "cannot start the log: it was started before")?;
     log::set_max_level(log.level);
     Ok(())
+}
+
+/// Looks whether the run that wrote the log file before has said goodbye; true if it has not.
+///
+/// False where nobody can tell: without a log file, with nothing in it, at a level that leaves the goodbye out.  Call
+/// it before [`start`].
+pub fn broke_off(log: &Log) -> bool {
+    let LogTarget::File(path) = &log.target else {
+        return false;
+    };
+    if log.level < LevelFilter::Info {
+        return false;
+    }
+    let mut tail = [0; 2 * sink::LINE_MAX];
+    let Ok(tail) = end_of(path, &mut tail) else {
+        return false;
+    };
+    let last = tail.trim_ascii_end().rsplit(|octet| *octet == b'\n').next();
+    let mut words = last.unwrap_or_default().splitn(3, |octet| *octet == b' ');
+    // The last line of a run: an orderly end, or why it did not start.
+    match (words.next(), words.next(), words.next()) {
+        (Some(_), Some(b"INFO" | b"WARN"), Some(text)) => !text.starts_with(GOODBYE.as_bytes()),
+        (Some(_), Some(b"ERROR"), Some(text)) => text.starts_with(b"["),
+        _ => false,
+    }
+}
+
+/// How the last line of a run begins.
+pub const GOODBYE: &str = "stopped";
+
+/// The end of a file, as much of it as there is room for.
+fn end_of<'r>(path: &Path, room: &'r mut [u8]) -> io::Result<&'r [u8]> {
+    let mut options = OpenOptions::new();
+    // A FIFO must not be waited for.
+    let file = options
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    let room_len = u64::try_from(room.len()).unwrap_or(u64::MAX);
+    let from = file.metadata()?.len().saturating_sub(room_len);
+    let count = file.read_at(room, from)?;
+    Ok(room.get(..count).unwrap_or_default())
 }
 
 /// Opens what [`start`] would open, and lets go of it again; a file that was not there is not there afterwards.
@@ -207,6 +251,32 @@ mod tests {
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
         assert_eq!(rest, "INFO hello\n");
+    }
+
+    #[test]
+    fn a_run_that_has_not_said_goodbye_is_noticed() {
+        let path = std::env::temp_dir().join(format!("pocketftpd-end-{}", std::process::id()));
+        let log = Log {
+            level: LevelFilter::Info,
+            target: LogTarget::File(path.clone()),
+        };
+        let _ = std::fs::remove_file(&path);
+        assert!(!broke_off(&log), "no file");
+        let table = [
+            ("", false),
+            ("Z INFO listening on [::]:21\n", true),
+            ("Z INFO a\nZ WARN [1] 192.0.2.1:2 guessed\n", true),
+            ("Z INFO a\nZ INFO stopped\n", false),
+            ("Z INFO a\nZ WARN stopped, 2 sessions cut off\n", false),
+            ("Z INFO a\nZ ERROR listen on [::]:21: in use\n", false),
+            ("Z INFO a\nZ ERROR [3] 192.0.2.1:2 a bug\n", true),
+            ("somebody else's file\n", false),
+        ];
+        for (text, wanted) in table {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(broke_off(&log), wanted, "{text}");
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

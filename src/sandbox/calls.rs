@@ -23,8 +23,8 @@ use seccompiler::TargetArch;
 
 use crate::sandbox::fences::Role;
 
-/// A call whose argument of this index must compare like this; the same call may stand in several rows.
-type Row = (libc::c_long, u8, SeccompCmpOp, u64);
+/// A call, and how its arguments must compare, each by its index; the same call may stand in several rows.
+type Row = (libc::c_long, &'static [(u8, SeccompCmpOp, u64)]);
 
 /// What a process needs to live and to end: memory, locks, clocks, the log, threads that go.
 const LIFE: &[libc::c_long] = &[
@@ -32,6 +32,7 @@ const LIFE: &[libc::c_long] = &[
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
     libc::SYS_close,
+    TAKEN_OUT,
     libc::SYS_connect, // the log daemon, when it was started anew
     libc::SYS_exit,
     libc::SYS_exit_group,
@@ -59,21 +60,25 @@ const LIFE: &[libc::c_long] = &[
     libc::SYS_writev,
 ];
 
-/// No memory becomes code, and the only signal that is sent is the one of abort(3).
+/// No memory becomes code, and the only signal that is sent is the one of abort(3); F_GETFD is how a debug build makes
+/// sure that what it closes is open.
 const LIFE_WITH: &[Row] = &[
-    (libc::SYS_mmap, 2, MaskedEq(PROT_EXEC), 0),
-    (libc::SYS_mprotect, 2, MaskedEq(PROT_EXEC), 0),
-    (libc::SYS_tgkill, 2, Eq, SIGABRT),
-    (libc::SYS_tkill, 1, Eq, SIGABRT),
+    (libc::SYS_fcntl, &[(1, Eq, libc::F_GETFD as u64)]),
+    (libc::SYS_mmap, &[(2, MaskedEq(PROT_EXEC), 0)]),
+    (libc::SYS_mprotect, &[(2, MaskedEq(PROT_EXEC), 0)]),
+    (libc::SYS_tgkill, &[(2, Eq, SIGABRT)]),
+    (libc::SYS_tkill, &[(1, Eq, SIGABRT)]),
 ];
 
 /// The thread that waits for signals: the users file, the pid file, letting go of the terminal.
 const MAIN: &[libc::c_long] = &[
     libc::SYS_dup3,
+    libc::SYS_flock,
     libc::SYS_fstat,
     libc::SYS_ftruncate,
     libc::SYS_lseek,
     libc::SYS_newfstatat,
+    libc::SYS_openat, // a library put under the C library reads its settings late: the tests turn the clock like that
     libc::SYS_pread64,
     libc::SYS_pwrite64,
     libc::SYS_read,
@@ -142,37 +147,39 @@ const MAIN_OF_OLD: &[libc::c_long] = &[];
 
 /// TCP and nothing else; blocking or not; how a descriptor and a pipe are set up.
 const SESSION_WITH: &[Row] = &[
-    (libc::SYS_socket, 0, Eq, libc::AF_INET as u64),
-    (libc::SYS_socket, 0, Eq, libc::AF_INET6 as u64),
-    (libc::SYS_ioctl, 1, Eq, FIONBIO),
-    (libc::SYS_fcntl, 1, Eq, libc::F_GETFD as u64),
-    (libc::SYS_fcntl, 1, Eq, libc::F_GETFL as u64),
-    (libc::SYS_fcntl, 1, Eq, libc::F_SETFL as u64),
-    (libc::SYS_fcntl, 1, Eq, libc::F_GETPIPE_SZ as u64),
-    (libc::SYS_fcntl, 1, Eq, libc::F_SETPIPE_SZ as u64),
+    (libc::SYS_socket, &[(0, Eq, libc::AF_INET as u64), STREAM]),
+    (libc::SYS_socket, &[(0, Eq, libc::AF_INET6 as u64), STREAM]),
+    (libc::SYS_ioctl, &[(1, Eq, FIONBIO)]),
+    (libc::SYS_fcntl, &[(1, Eq, libc::F_GETFL as u64)]),
+    (libc::SYS_fcntl, &[(1, Eq, libc::F_SETFL as u64)]),
+    (libc::SYS_fcntl, &[(1, Eq, libc::F_GETPIPE_SZ as u64)]),
+    (libc::SYS_fcntl, &[(1, Eq, libc::F_SETPIPE_SZ as u64)]),
 ];
 
 /// Starting threads and giving each its own, shorter list; a descriptor in reserve.
 const DOOR_WITH: &[Row] = &[
     (
         libc::SYS_clone,
-        0,
-        MaskedEq(CLONE_THREAD_AND_VM),
-        CLONE_THREAD_AND_VM,
+        &[(0, MaskedEq(CLONE_THREAD_AND_VM), CLONE_THREAD_AND_VM)],
     ),
-    (libc::SYS_fcntl, 1, Eq, libc::F_DUPFD_CLOEXEC as u64),
-    (libc::SYS_prctl, 0, Eq, libc::PR_SET_NAME as u64),
-    (libc::SYS_prctl, 0, Eq, libc::PR_SET_NO_NEW_PRIVS as u64),
+    (libc::SYS_fcntl, &[(1, Eq, libc::F_DUPFD_CLOEXEC as u64)]),
+    (libc::SYS_prctl, &[(0, Eq, libc::PR_SET_NAME as u64)]),
+    (
+        libc::SYS_prctl,
+        &[(0, Eq, libc::PR_SET_NO_NEW_PRIVS as u64)],
+    ),
     (
         libc::SYS_seccomp,
-        0,
-        Eq,
-        libc::SECCOMP_SET_MODE_FILTER as u64,
+        &[(0, Eq, libc::SECCOMP_SET_MODE_FILTER as u64)],
     ),
 ];
 
+/// What a tracer puts in the place of a call that it makes fail; it does nothing.
+const TAKEN_OUT: libc::c_long = 0xffff_ffff; // -1 in 32 bits, as the kernel compares it
 const PROT_EXEC: u64 = libc::PROT_EXEC as u64;
 const SIGABRT: u64 = libc::SIGABRT as u64;
+/// The type of a socket, whatever flags come with it.
+const STREAM: (u8, SeccompCmpOp, u64) = (1, MaskedEq(0xf), libc::SOCK_STREAM as u64);
 /// The same on these three processors, and of another type in each C library.
 const FIONBIO: u64 = 0x5421;
 const CLONE_THREAD_AND_VM: u64 = (libc::CLONE_THREAD | libc::CLONE_VM) as u64;
@@ -268,10 +275,14 @@ fn filter(
 ) -> Result<BpfProgram, String> {
     let wrong = |error: &dyn Display| format!("seccomp: {error}");
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for (call, index, operator, value) in with {
-        let condition = SeccompCondition::new(*index, Dword, operator.clone(), *value)
+    for (call, arguments) in with {
+        let arguments = arguments.iter().map(|(index, operator, value)| {
+            SeccompCondition::new(*index, Dword, operator.clone(), *value)
+        });
+        let arguments = arguments.collect::<Result<_, _>>();
+        let rule = arguments
+            .and_then(SeccompRule::new)
             .map_err(|error| wrong(&error))?;
-        let rule = SeccompRule::new(vec![condition]).map_err(|error| wrong(&error))?;
         rules.entry(*call).or_default().push(rule);
     }
     // No rule at all is no condition.
