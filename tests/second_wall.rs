@@ -26,7 +26,7 @@ use common::server::status_of;
 use common::{Client, Desk, Launch, Server, Share, is_root};
 use nix::sys::signal::Signal;
 use pocketftpd::sandbox::fences::{Fences, Reach, Role};
-use rustix::fs::{CWD, renameat};
+use rustix::fs::{AtFlags, CWD, renameat, unlinkat};
 
 /// Which deed a copy of this test program is to do behind the wall.
 const DEED: &str = "POCKETFTPD_DEED";
@@ -97,7 +97,7 @@ fn deeds() -> Vec<Row> {
         ("reads elsewhere",           Session, writer(), Some(1), || fs::read("/etc/passwd").is_ok()),
         ("lists elsewhere",           Session, writer(), Some(1), || fs::read_dir("/etc").is_ok()),
         ("writes as a reader",        Session, READER,   Some(1), || fs::write("in/f", "y").is_ok()),
-        ("removes as a reader",       Session, READER,   Some(1), || fs::remove_file("in/f").is_ok()),
+        ("removes as a reader",       Session, READER,   Some(1), || unlinkat(CWD, "in/f", AtFlags::empty()).is_ok()),
         ("connects as it must not",   Session, READER,   Some(1), || TcpStream::connect(door()).is_ok()),
         ("listens beyond its ports",  Session, narrow(), Some(1), || TcpListener::bind("127.0.0.1:0").is_ok()),
     ]
@@ -273,6 +273,9 @@ fn a_run_that_a_forbidden_call_has_ended_is_told_of_at_the_next() {
     let pid = desk.path("pid");
     let flags = ["--pid-file", pid.to_str().unwrap()];
     let mut server = Server::start(&share, &flags);
+    common::eventually("the number is written", common::PATIENCE, || {
+        !desk.read("pid").is_empty()
+    });
     // What the kernel sends for a forbidden call.
     server.signal(Signal::SIGSYS);
     let ended = server.ended(common::PATIENCE);
