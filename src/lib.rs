@@ -21,7 +21,7 @@
 //! 2 tree         the served tree (RFC 959's NVFS): every filesystem call, beneath one directory
 //! 0 config       settings as plain data, already valid
 //! 0 daemon       detaching from the terminal, and the pid file
-//! 1 sandbox      chroot, groups, gid, uid, no_new_privs, capabilities, check
+//! 1 sandbox      chroot, groups, gid, uid, no_new_privs, capabilities, check; seccomp and Landlock behind it
 //! 0 signals      signals, waited for by one thread
 //! 0 wire         octets <-> values, no I/O
 //! ```

@@ -15,7 +15,7 @@ use std::os::unix::fs::symlink;
 
 use common::server::status_of;
 use common::share::NOBODY;
-use common::{Client, Launch, Server, Share, is_root, skip};
+use common::{Client, Desk, Launch, Server, Share, is_root, skip};
 
 /// `openssl passwd -5` of `hidden`.
 const HIDDEN: &str = "$5$pocketftpd$ZoveL4HoPULReMSoNj3Mo311p4BoMyO3QgXuA5Tgeg/";
@@ -309,6 +309,33 @@ fn b41_a_link_that_changes_under_way_leads_nowhere() {
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+}
+
+#[test]
+fn a_directory_that_is_moved_out_of_the_share_gives_nothing_away() {
+    let share = Share::new();
+    share.write("in/f", "inside");
+    let outside = Desk::new();
+    let server = Server::start(&share, &["--writable"]);
+    let mut client = Client::login(&server);
+    client.say("TYPE I").hear(200);
+    client.say("CWD in").hear(250);
+    assert_eq!(client.get("f"), b"inside");
+    fs::rename(share.path("in"), outside.path("in")).unwrap();
+    for line in ["RETR f", "LIST", "MLSD", "NLST", "STOR g", "APPE f"] {
+        let _data = client.data();
+        client.say(line).hear_one_of(&[550, 553]);
+    }
+    for line in [
+        "SIZE f", "MDTM f", "DELE f", "MKD d", "RNFR f", "CWD .", "MLST", "STAT .",
+    ] {
+        client.say(line).hear_one_of(&[550, 553]);
+    }
+    client.say("CDUP").hear(200);
+    assert!(client.nlst("").is_empty());
+    // Put back, it is served again.
+    fs::rename(outside.path("in"), share.path("in")).unwrap();
+    assert_eq!(client.get("in/f"), b"inside");
 }
 
 #[test]

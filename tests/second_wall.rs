@@ -211,12 +211,6 @@ fn every_thread_is_held_and_has_nothing_left_to_give_up() {
     // The main thread has its list, the door that and what hides clone3, a session the door's and its own.
     filters.sort();
     assert_eq!(filters, ["1", "2", "3"]);
-    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    let core = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"))
-        .unwrap();
-    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
     // What belongs to root there is nobody's to read or write: the process cannot be dumped or traced by its user.
     if is_root() {
         let memory = fs::metadata(format!("/proc/{pid}/mem")).unwrap();
@@ -224,23 +218,6 @@ fn every_thread_is_held_and_has_nothing_left_to_give_up() {
     }
     drop(stream);
     client.hear_one_of(&[226, 426]);
-}
-
-#[test]
-fn nothing_is_inherited_but_what_is_its_own() {
-    let share = Share::new();
-    let secret = Desk::new();
-    secret.write("secret", "x");
-    let at = secret.path("secret").display().to_string();
-    // With gaps, beyond what is usual, and a directory.
-    let script = format!("exec 3<'{at}' 9<'{at}' 77</ 200<'{at}'; exec \"$@\"");
-    let launch = Launch::new().under(&["bash", "-c", &script, "bash"]);
-    let server = launch.start(&share);
-    let open = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
-    for descriptor in open {
-        let target = fs::read_link(descriptor.unwrap().path()).unwrap_or_default();
-        assert!(target.to_str() != Some("/") && !target.starts_with(secret.top()));
-    }
 }
 
 #[test]
