@@ -236,9 +236,12 @@ impl Lists {
 fn apply(program: &BpfProgram) -> io::Result<bool> {
     match seccompiler::apply_filter(program) {
         Ok(()) => Ok(true),
-        // Built without it, or an emulator that does not know it.
+        // A kernel built without it, an emulator that does not know it, a service manager that forbids it.
         Err(Error::Prctl(error) | Error::Seccomp(error))
-            if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) =>
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EINVAL | libc::ENOSYS | libc::EPERM)
+            ) =>
         {
             Ok(false)
         }

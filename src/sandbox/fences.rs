@@ -125,7 +125,7 @@ impl fmt::Display for Told<'_> {
             Ok(_) if self.held => {
                 out.write_str("seccomp: a list of system calls for each kind of thread")
             }
-            Ok(_) => out.write_str("no seccomp: not in this kernel"),
+            Ok(_) => out.write_str("no seccomp: not in this kernel, or not allowed here"),
             Err(why) => write!(out, "no {why}"),
         }
     }
