@@ -126,7 +126,6 @@ const SESSION: &[libc::c_long] = &[
     libc::SYS_splice,
     libc::SYS_statfs,
     libc::SYS_statx,
-    libc::SYS_sync_file_range,
     libc::SYS_unlinkat,
     libc::SYS_utimensat,
 ];
@@ -135,7 +134,7 @@ const SESSION: &[libc::c_long] = &[
 #[cfg(target_arch = "x86_64")]
 const SESSION_OF_OLD: &[libc::c_long] = &[libc::SYS_poll, libc::SYS_renameat];
 #[cfg(target_arch = "aarch64")]
-const SESSION_OF_OLD: &[libc::c_long] = &[libc::SYS_renameat];
+const SESSION_OF_OLD: &[libc::c_long] = &[38]; // renameat, which the libc crate knows for musl alone
 #[cfg(target_arch = "riscv64")]
 const SESSION_OF_OLD: &[libc::c_long] = &[];
 
