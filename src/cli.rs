@@ -23,6 +23,7 @@ use crate::config::Listen;
 use crate::config::Log;
 use crate::config::LogTarget;
 use crate::config::Policy;
+use crate::config::Rates;
 use crate::config::Rights;
 use crate::config::RunAs;
 
@@ -53,8 +54,9 @@ pub enum Action {
     example = "{command_name} --share /mnt/usb --check",
     note = "Users file: one user a line, name:hash[:rights[:directory]], # for comments.\n  \
             The hash comes from --hash-password or openssl passwd -6; rights are ro or\n  \
-            rw (default: rw); the directory, seen from the share, is all that this\n  \
-            user sees (default: /).",
+            rw (default: rw), and up=RATE, down=RATE behind commas, which go before\n  \
+            --limit-rate; the directory, seen from the share, is all that this user\n  \
+            sees (default: /).",
     note = "SIGHUP reads the users file anew, SIGUSR1 logs what each session does,\n  \
             SIGTERM stops after running transfers, 5 seconds at most."
 )]
@@ -113,6 +115,9 @@ struct Flags {
     /// seconds that data may stand still (default: 60)
     #[argh(option, from_str_fn(values::seconds))]
     data_timeout: Option<Duration>,
+    /// UP:DOWN, octets a second for each session, such as 500k:2M (default: no limit)
+    #[argh(option, from_str_fn(values::rates))]
+    limit_rate: Option<Rates>,
     /// OCTAL, mode bits that new files do not get (default: 022)
     #[argh(option, from_str_fn(values::umask))]
     umask: Option<u16>,
@@ -254,6 +259,7 @@ impl Flags {
                 data_timeout: self.data_timeout.unwrap_or(Duration::from_secs(60)),
                 umask: self.umask.unwrap_or(0o022),
                 banner: self.banner.unwrap_or_else(|| "pocketftpd ready".to_owned()),
+                rates: self.limit_rate.unwrap_or_default(),
             },
             log: Log {
                 level: self.log_level.unwrap_or(LevelFilter::Info),

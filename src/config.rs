@@ -3,6 +3,7 @@
 //! Nothing here knows a flag's name or touches the system.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -88,7 +89,21 @@ pub struct Policy {
     pub umask: u16,
     /// The text of the greeting.
     pub banner: String,
+    /// How fast a session may move octets, unless its user has limits of its own.
+    pub rates: Rates,
 }
+
+/// How fast a session may move octets over data connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rates {
+    /// From the client.
+    pub up: Limit,
+    /// To the client, listings too.
+    pub down: Limit,
+}
+
+/// Octets a second; `None` is as fast as it goes.
+pub type Limit = Option<NonZeroU32>;
 
 /// Where log lines go, and how many.
 #[derive(Debug, Clone, PartialEq, Eq)]

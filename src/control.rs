@@ -470,6 +470,20 @@ impl<'m> Control<'m> {
         }
     }
 
+    /// Waits until something that cannot wait is said, or `until`, when nothing is to happen on a data connection.
+    ///
+    /// It may also end early, when the client has sent its last octet or the server is told to stop.
+    ///
+    /// # Errors
+    /// [`Lost::Broken`] or [`Lost::Closed`] if this connection is gone.
+    pub fn linger(&mut self, until: Instant) -> Result<Option<Interruption>, Lost> {
+        let stream = Arc::clone(&self.stream);
+        match self.watch(stream.as_fd(), PollFlags::empty(), until) {
+            Err(Lost::TimedOut) => Ok(None),
+            heard => heard,
+        }
+    }
+
     /// Whether more can be read without losing what is buffered.
     fn has_space(&self) -> bool {
         !self.spilled || self.start > 0 || self.space() > 0

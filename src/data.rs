@@ -15,6 +15,7 @@ use nix::sys::socket::{
 };
 use rustix::net::{SocketFlags, acceptfrom_with};
 
+use crate::config::Limit;
 use crate::control::{Control, Interruption, Lost, canonical};
 use crate::wire::address::{self, Network};
 
@@ -51,11 +52,17 @@ pub enum Failure {
 
 /// Listens at the address that the control connection came to, which is the one the client can reach (N6, N7).
 ///
+/// `up` is the limit on what the client sends.
+///
 /// # Errors
 /// `AddrInUse` if every port of the range is taken.
-pub fn passive(local: SocketAddr, ports: Option<&RangeInclusive<u16>>) -> io::Result<TcpListener> {
+pub fn passive(
+    local: SocketAddr,
+    ports: Option<&RangeInclusive<u16>>,
+    up: Limit,
+) -> io::Result<TcpListener> {
     let Some(ports) = ports else {
-        return listener(local, 0);
+        return listener(local, 0, up);
     };
     let (low, high) = (u32::from(*ports.start()), u32::from(*ports.end()));
     let count = high.saturating_sub(low) + 1;
@@ -68,7 +75,7 @@ pub fn passive(local: SocketAddr, ports: Option<&RangeInclusive<u16>>) -> io::Re
     let mut last = io::ErrorKind::AddrInUse.into();
     for offset in 0..count {
         let port = low + (start + offset) % count;
-        match listener(local, u16::try_from(port).unwrap_or_default()) {
+        match listener(local, u16::try_from(port).unwrap_or_default(), up) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
             result => return result,
         }
@@ -76,9 +83,11 @@ pub fn passive(local: SocketAddr, ports: Option<&RangeInclusive<u16>>) -> io::Re
     Err(last)
 }
 
-fn listener(mut local: SocketAddr, port: u16) -> io::Result<TcpListener> {
+fn listener(mut local: SocketAddr, port: u16, up: Limit) -> io::Result<TcpListener> {
     local.set_port(port);
     let socket = stream_socket(local)?;
+    // A connection inherits it.
+    narrow(&socket, up);
     if port != 0 {
         // The last connection to this port may still be in TIME_WAIT.
         setsockopt(&socket, sockopt::ReuseAddr, &true)?;
@@ -86,6 +95,23 @@ fn listener(mut local: SocketAddr, port: u16) -> io::Result<TcpListener> {
     bind(socket.as_raw_fd(), &SockaddrStorage::from(local))?;
     listen(&socket, Backlog::new(8)?)?;
     Ok(TcpListener::from(socket))
+}
+
+/// Keeps the window of a slow upload at a quarter of a second's worth.
+///
+/// A client would send the first 64 KiB at once whatever the limit, show its user a wrong speed, and wait long for the
+/// 226 of a small file.  It has to be done before the connection is there: a window that was offered cannot be taken
+/// back.  What is more than kernels grant is left to them: their own choice follows the pace at which we read.
+fn narrow(socket: &OwnedFd, up: Limit) {
+    const GRANTED: u32 = 200_000;
+    const LEAST: u32 = 8192;
+    if let Some(rate) = up
+        && rate.get() / 4 <= GRANTED
+        && let Ok(window) = usize::try_from((rate.get() / 4).max(LEAST))
+    {
+        // The limit holds without it.
+        let _ = setsockopt(socket, sockopt::RcvBuf, &window);
+    }
 }
 
 /// The port that a passive listener waits at, if nobody has come to it.
@@ -123,13 +149,16 @@ pub fn open(
     endpoint: Endpoint,
     control: &mut Control<'_>,
     from_20: bool,
+    up: Limit,
     deadline: impl Fn() -> Instant,
     mut interrupted: impl FnMut(&mut Control<'_>) -> Result<(), Lost>,
 ) -> Result<TcpStream, Failure> {
     match endpoint {
         Endpoint::None => Err(Failure::NoEndpoint),
         Endpoint::Passive(listener) => accept(&listener, control, &deadline, &mut interrupted),
-        Endpoint::Active(address) => reach(address, control, from_20, &deadline, &mut interrupted),
+        Endpoint::Active(address) => {
+            reach(address, control, from_20, up, &deadline, &mut interrupted)
+        }
     }
 }
 
@@ -196,6 +225,7 @@ fn reach(
     address: SocketAddr,
     control: &mut Control<'_>,
     from_20: bool,
+    up: Limit,
     deadline: &dyn Fn() -> Instant,
     interrupted: Interrupted<'_>,
 ) -> Result<TcpStream, Failure> {
@@ -214,6 +244,7 @@ fn reach(
             }
             result => result.map_err(|errno| Failure::NoSocket(errno.into()))?,
         };
+        narrow(&socket, up);
         match connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
             // A connection of ours from port 20 to that very port is not over yet.
             Err(Errno::EADDRNOTAVAIL | Errno::EADDRINUSE) if port != 0 => {

@@ -12,6 +12,7 @@ use crate::session::{House, Login, Session};
 use crate::transfer;
 use crate::transfer::flow::{End, Sink};
 use crate::transfer::listing::Listing;
+use crate::transfer::pace::Paces;
 use crate::verbs::parameters;
 use crate::verbs::{self, Answer, Needs, Outcome, Takes};
 use crate::wire::command::{self, Line, VerbName};
@@ -115,6 +116,7 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
     control.send(&reply::greeting(&house.policy.banner))?;
     let mut log_in_by = Instant::now() + house.policy.login_timeout;
     let mut port_since = Instant::now();
+    let mut paces = Paces::new(port_since);
     loop {
         let stranger = !matches!(session.login, Login::Done(_));
         let deadline = if stranger {
@@ -179,7 +181,7 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
                 let Some(desk) = desk.get() else {
                     return control.send(&reply::OUT_OF_ORDER);
                 };
-                let finished = transfer.run(control, seat, desk, &house, &user)?;
+                let finished = transfer.run(control, seat, desk, &house, &user, &mut paces)?;
                 control.send(&finished.reply)?;
                 if finished.aborted {
                     control.send(&reply::ABORTED)?;
@@ -194,6 +196,12 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
         }
         if stranger && matches!(session.login, Login::Done(_)) {
             seat.now(|doing| doing.user = session.user.for_seat());
+            paces.limit(
+                session
+                    .account()
+                    .map(|account| account.rates)
+                    .unwrap_or_default(),
+            );
         } else if !stranger && !matches!(session.login, Login::Done(_)) {
             // After REIN or a new USER the time for a log-in begins anew.
             log_in_by = Instant::now() + house.policy.login_timeout;

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::accounts::Accounts;
 use crate::accounts::guesses::Guesses;
-use crate::config::Policy;
+use crate::config::{Policy, Rates};
 use crate::data::Endpoint;
 use crate::pool::PATHNAMES;
 use crate::sandbox::{Identity, Wall};
@@ -118,6 +118,8 @@ pub struct Account {
     pub tree: Tree,
     /// Whether the user may change anything.
     pub may_write: bool,
+    /// How fast the user may move octets.
+    pub rates: Rates,
 }
 
 /// RFC 959 3.1.1.

@@ -114,6 +114,9 @@ fn start(share: &Path, log: &Path) -> SocketAddr {
         "--listen",
         "127.0.0.1:0",
         "--writable",
+        // High enough that nothing waits, low enough that every transfer keeps its account.
+        "--limit-rate",
+        "100M:100M",
     ];
     let more = ["--log-level", "debug", "--log-file", log.to_str().unwrap()];
     let args = args.iter().chain(&more).map(OsString::from);

@@ -187,7 +187,9 @@ mod report {
     fn a_good_share_for_writing_is_written_to_and_nothing_stays() {
         let share = share();
         let names = (share.names(""), share.names("sub"));
-        let report = Report::of(&share, Launch::new().flags(&["--writable"]))
+        // It is not held to a limit, which at this rate would take all its time.
+        let flags = ["--writable", "--limit-rate", "1k:1k"];
+        let report = Report::of(&share, Launch::new().flags(&flags))
             .good()
             .has("may write it, ")
             .has("[ ok ] self-test: ABOR: an upload was broken off, and the session went on\n")

@@ -1,5 +1,8 @@
 //! The users file: one user a line, `name:hash[:rights[:directory]]`, and what is wrong with a line.
 //!
+//! A directory may hold colons, so no field can follow it.  What is to be said of a user beside `ro` or `rw` stands with
+//! the rights, behind commas: `rw,up=500k,down=2M`.
+//!
 //! A refusal names file, line and remedy, and never shows the hash: it ends up in logs and in people's mails.
 
 use std::fs::File;
@@ -12,7 +15,9 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
+use crate::config::Limit;
 use crate::config::Rights;
+use crate::wire::rate;
 
 /// The largest file that is read, in octets.
 const FILE_MAX: usize = 64 * 1024;
@@ -22,6 +27,9 @@ const USERS_MAX: usize = 1000;
 
 /// The longest name, in octets.
 const NAME_MAX: usize = 32;
+
+/// How much of a word that is refused is shown.
+const SHOWN_MAX: usize = 24;
 
 /// The most rounds of hashing.  A million take seconds on the processor of a router.
 const ROUNDS_MAX: u32 = 1_000_000;
@@ -38,6 +46,9 @@ pub struct User {
     /// Compares hashes by the time they take.
     pub cost: u32,
     pub rights: Rights,
+    /// The user's own limits; `None` leaves that side to the flag.
+    pub up: Option<Limit>,
+    pub down: Option<Limit>,
     /// Absolute inside the share, normalised.
     pub directory: Vec<u8>,
 }
@@ -209,19 +220,67 @@ fn user(line: &[u8]) -> Result<User, String> {
         .next()
         .ok_or("no colon; a line is name:hash, name:hash:rights or name:hash:rights:directory")?;
     let (hash, cost) = hash_and_cost(hash)?;
-    let rights = match fields.next().unwrap_or_default() {
-        b"" | b"rw" => Rights::ReadWrite,
-        b"ro" => Rights::ReadOnly,
-        _ => return Err("rights (the third field) are ro or rw".to_owned()),
-    };
+    let granted = granted(fields.next().unwrap_or_default())?;
     let directory = directory(fields.next().unwrap_or_default())?;
     Ok(User {
         name: name.to_vec(),
         hash,
         cost,
-        rights,
+        rights: granted.rights.unwrap_or(Rights::ReadWrite),
+        up: granted.up,
+        down: granted.down,
         directory,
     })
+}
+
+/// What the third field says.
+#[derive(Default)]
+struct Granted {
+    rights: Option<Rights>,
+    up: Option<Limit>,
+    down: Option<Limit>,
+}
+
+/// `ro` or `rw`, `up=RATE` and `down=RATE`, each once at most, in any order.
+fn granted(field: &[u8]) -> Result<Granted, String> {
+    let mut granted = Granted::default();
+    if field.is_empty() {
+        return Ok(granted);
+    }
+    for word in field.split(|&octet| octet == b',') {
+        let refused = |why: &str| {
+            // Enough to find it by.
+            let word = word.get(..SHOWN_MAX).unwrap_or(word).escape_ascii();
+            format!("rights (the third field): {word}: {why}")
+        };
+        let limit = |text| rate::one(text).map_err(refused);
+        let (kind, twice) = match word {
+            b"ro" => (
+                "ro or rw",
+                granted.rights.replace(Rights::ReadOnly).is_some(),
+            ),
+            b"rw" => (
+                "ro or rw",
+                granted.rights.replace(Rights::ReadWrite).is_some(),
+            ),
+            [b'u', b'p', b'=', rate @ ..] => ("up=", granted.up.replace(limit(rate)?).is_some()),
+            [b'd', b'o', b'w', b'n', b'=', rate @ ..] => {
+                ("down=", granted.down.replace(limit(rate)?).is_some())
+            }
+            _ => {
+                return Err(
+                    "rights (the third field) are ro or rw; limits follow as ,up=RATE and ,down=RATE"
+                        .to_owned(),
+                );
+            }
+        };
+        if twice {
+            return Err(refused(&format!(
+                "the line has said {kind} before; keep one"
+            )));
+        }
+    }
+    Ok(granted)
 }
 
 /// Checks a hash down to its last character, so that a wrong password is the only reason why one is refused later.

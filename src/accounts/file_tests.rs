@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+use std::num::NonZeroU32;
+
 use super::*;
 
 const H5: &str = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
@@ -34,6 +36,7 @@ fn every_refusal_names_the_line_and_the_remedy_and_never_the_hash() {
     let damaged = "the hash is cut off or damaged: make it again with --hash-password";
     let name = "a name has 1 to 32 octets and no control characters";
     let rounds = "rounds= of the hash is not from 1000 to 1000000, more would block a small machine: make it again";
+    let rights = "rights (the third field) are ro or rw; limits follow as ,up=RATE and ,down=RATE";
     let digest = H6.rsplit_once('$').unwrap().1;
     let table = [
         (
@@ -62,7 +65,31 @@ fn every_refusal_names_the_line_and_the_remedy_and_never_the_hash() {
         (format!("ann:$6$rounds=1000001$SECRET${digest}"), rounds),
         (format!("ann:$6$rounds=999$SECRET${digest}"), rounds),
         (format!("ann:$6$rounds=x$SECRET${digest}"), rounds),
-        ("ann:H6:wr".into(), "rights (the third field) are ro or rw"),
+        ("ann:H6:wr".into(), rights),
+        ("ann:H6:rw,".into(), rights),
+        ("ann:H6:rw up=1k".into(), rights),
+        ("ann:H6:rw,UP=1k".into(), rights),
+        ("ann:H6:rw,rate=1k".into(), rights),
+        (
+            "ann:H6:ro,rw".into(),
+            "rights (the third field): rw: the line has said ro or rw before; keep one",
+        ),
+        (
+            "ann:H6:up=1k,rw,up=2k".into(),
+            "rights (the third field): up=2k: the line has said up= before; keep one",
+        ),
+        (
+            "ann:H6:down=,down=".into(),
+            "rights (the third field): down=: the line has said down= before; keep one",
+        ),
+        (
+            "ann:H6:rw,up=999".into(),
+            "rights (the third field): up=999: a rate is 0 for no limit, or octets a second from 1k to 1000M, where k is 1000 and M is 1000000",
+        ),
+        (
+            "ann:H6:down=2G:/d".into(),
+            "rights (the third field): down=2G: a rate is 0 for no limit, or octets a second from 1k to 1000M, where k is 1000 and M is 1000000",
+        ),
         (
             "ann:H6:rw:a/../b".into(),
             "the directory (the fourth field) has .. in it: give it as seen from the share",
@@ -83,6 +110,33 @@ fn every_refusal_names_the_line_and_the_remedy_and_never_the_hash() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn limits_stand_with_the_rights_and_a_directory_keeps_its_colons() {
+    let text = "ann:H5:rw,up=500k,down=2M\nbob:H6:down=0,ro:/d:up=1k\ncy:H5:up=:a,b:ro,up=1k\ndan:H5:,up=1k";
+    assert_eq!(
+        parsed(text),
+        Err((
+            4,
+            "rights (the third field) are ro or rw; limits follow as ,up=RATE and ,down=RATE"
+                .to_owned()
+        ))
+    );
+    let text = text.replace(":,up", ":up");
+    let all = parsed(&text).unwrap();
+    let seen: Vec<_> = all
+        .iter()
+        .map(|user| (user.rights, user.up, user.down, user.directory.as_slice()))
+        .collect();
+    let rate = |rate| Some(NonZeroU32::new(rate));
+    let expected: [(_, _, _, &[u8]); 4] = [
+        (Rights::ReadWrite, rate(500_000), rate(2_000_000), b"/"),
+        (Rights::ReadOnly, None, rate(0), b"/d:up=1k"),
+        (Rights::ReadWrite, rate(0), None, b"/a,b:ro,up=1k"),
+        (Rights::ReadWrite, rate(1000), None, b"/"),
+    ];
+    assert_eq!(seen, expected);
 }
 
 #[test]

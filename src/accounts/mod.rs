@@ -16,6 +16,7 @@ use std::sync::PoisonError;
 use sha_crypt::PasswordVerifier as _;
 use sha_crypt::ShaCrypt;
 
+use crate::config::Limit;
 use crate::config::Rights;
 
 use file::Source;
@@ -34,6 +35,10 @@ const SHOWN_MAX: usize = 32;
 pub struct Grant {
     /// Whether it may change things.
     pub rights: Rights,
+    /// The user's own limit on what it sends; `None` leaves it to the flag.
+    pub up: Option<Limit>,
+    /// The same for what it is sent.
+    pub down: Option<Limit>,
     /// Absolute inside the share, without `.`, `..` or a slash at the end; `/` is all of it.
     pub directory: Vec<u8>,
     /// The name for the log: printable, at most 32 characters where a stranger chose it.
@@ -148,6 +153,8 @@ impl Accounts {
         let user = user.filter(|_| right && fits)?;
         Some(Grant {
             rights: user.rights,
+            up: user.up,
+            down: user.down,
             directory: user.directory.clone(),
             name: String::from_utf8_lossy(&user.name).into_owned(),
             anonymous: false,
@@ -206,6 +213,8 @@ fn stranger(name: &[u8], rights: Rights) -> Grant {
     };
     Grant {
         rights,
+        up: None,
+        down: None,
         directory: b"/".to_vec(),
         name: shown,
         anonymous: true,

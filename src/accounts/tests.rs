@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+use std::num::NonZeroU32;
+
 use super::*;
 use std::path::PathBuf;
 
@@ -66,11 +68,13 @@ fn without_a_users_file_everybody_is_let_in_as_anonymous() {
 
 #[test]
 fn a_named_user_needs_the_password() {
-    let users = Users::new("named", "ann:H5:ro:photos\nbob:H6\n");
+    let users = Users::new("named", "ann:H5:ro,up=1k,down=0:photos\nbob:H6\n");
     let accounts = users.open(None).unwrap();
     let grant = accounts.check(b"ann", RIGHT).unwrap();
     let expected = Grant {
         rights: Rights::ReadOnly,
+        up: Some(NonZeroU32::new(1000)),
+        down: Some(None),
         directory: b"/photos".to_vec(),
         name: "ann".to_owned(),
         anonymous: false,

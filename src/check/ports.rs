@@ -167,7 +167,7 @@ fn size(report: &mut Out, config: &Config, free: usize, what: &str) {
 }
 
 fn try_port(address: IpAddr, port: u16) -> io::Result<()> {
-    data::passive(SocketAddr::new(address, 0), Some(&(port..=port))).map(drop)
+    data::passive(SocketAddr::new(address, 0), Some(&(port..=port)), None).map(drop)
 }
 
 /// The addresses at which data connections will be listened for.

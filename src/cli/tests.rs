@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::*;
@@ -57,6 +58,7 @@ fn share_alone_is_enough_and_gives_the_defaults() {
     );
     assert_eq!((policy.data_timeout.as_secs(), policy.umask), (60, 0o022));
     assert_eq!(policy.banner, "pocketftpd ready");
+    assert_eq!(policy.rates, Rates::default());
     assert_eq!(
         config.log,
         Log {
@@ -105,6 +107,7 @@ fn values_reach_their_place_with_a_space_or_an_equals_sign() {
         ("--idle-timeout", "86400"),
         ("--login-timeout", "1"),
         ("--data-timeout", "5"),
+        ("--limit-rate", "500k:2M"),
         ("--log-level", "debug"),
         ("--log-file", "/var/log/ftp=log"),
         ("--pid-file", "/run/p"),
@@ -145,6 +148,9 @@ fn values_reach_their_place_with_a_space_or_an_equals_sign() {
         (86400, 1)
     );
     assert_eq!(config.policy.data_timeout.as_secs(), 5);
+    let rates = config.policy.rates;
+    assert_eq!(rates.up.map(NonZeroU32::get), Some(500_000));
+    assert_eq!(rates.down.map(NonZeroU32::get), Some(2_000_000));
     assert_eq!(
         (config.log.level, config.log.target),
         (
@@ -206,7 +212,7 @@ fn switches_reach_their_place() {
 #[rustfmt::skip] // a table is read by columns
 fn every_refusal_is_one_line_that_names_flag_value_and_remedy() {
     let share = &["--share", "/srv"][..];
-    let table: [(&[&str], &str); 49] = [
+    let table: [(&[&str], &str); 53] = [
         (&[], "--share DIR is missing: name the directory to share"),
         (&["--share"], "--share: the value is missing"),
         (&["--share="], "--share : expected a path, not nothing"),
@@ -243,6 +249,10 @@ fn every_refusal_is_one_line_that_names_flag_value_and_remedy() {
         (&["--umask", "088"], "--umask 088: expected octal digits from 0 to 777, such as 022"),
         (&["--umask", "1000"], "--umask 1000: expected octal digits from 0 to 777, such as 022"),
         (&["--umask", "+22"], "--umask +22: expected octal digits from 0 to 777, such as 022"),
+        (&["--limit-rate", "2M"], "--limit-rate 2M: expected UP:DOWN, such as 500k:2M, or :2M for the way down alone; a rate is 0 for no limit, or octets a second from 1k to 1000M, where k is 1000 and M is 1000000"),
+        (&["--limit-rate", "999:0"], "--limit-rate 999:0: a rate is 0 for no limit, or octets a second from 1k to 1000M, where k is 1000 and M is 1000000"),
+        (&["--limit-rate", "1M:1.5M"], "--limit-rate 1M:1.5M: a rate is 0 for no limit, or octets a second from 1k to 1000M, where k is 1000 and M is 1000000"),
+        (&["--limit-rate", ""], "--limit-rate : expected UP:DOWN, such as 500k:2M, or :2M for the way down alone; a rate is 0 for no limit, or octets a second from 1k to 1000M, where k is 1000 and M is 1000000"),
         (&["--banner", "a\r\nb"], "--banner a\\r\\nb: expected one line of 1 to 200 printable ASCII characters"),
         (&["--banner", "it's: ': \n"], "--banner it\\'s: \\': \\n: expected one line of 1 to 200 printable ASCII characters"),
         (&["--banner", ""], "--banner : expected one line of 1 to 200 printable ASCII characters"),
@@ -310,7 +320,7 @@ fn the_help_names_each_flag_on_a_narrow_line() {
         "{help}"
     );
     let flags = "share listen writable users anonymous run-as passive-ports public-address proxy-protocol active-from-20 no-active \
-                 no-passive no-epsv max-clients max-per-ip idle-timeout login-timeout data-timeout umask banner \
+                 no-passive no-epsv max-clients max-per-ip idle-timeout login-timeout data-timeout limit-rate umask banner \
                  log-level log-file syslog daemon pid-file inetd check hash-password version help";
     for flag in flags.split_whitespace() {
         assert!(help.contains(&format!("\n  --{flag} ")), "--{flag}: {help}");

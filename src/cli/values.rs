@@ -14,7 +14,9 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::config::Listen;
+use crate::config::Rates;
 use crate::config::RunAs;
+use crate::wire::rate;
 
 /// A number of digits alone: `FromStr` would take `+5` too.
 fn digits<T: FromStr>(text: &str) -> Option<T> {
@@ -147,6 +149,10 @@ pub fn clients(text: &str) -> Result<usize, String> {
 
 pub fn seconds(text: &str) -> Result<Duration, String> {
     within(text, 1..=86_400, "whole seconds").map(Duration::from_secs)
+}
+
+pub fn rates(text: &str) -> Result<Rates, String> {
+    rate::pair(text.as_bytes()).map(|(up, down)| Rates { up, down })
 }
 
 pub fn umask(text: &str) -> Result<u16, String> {

@@ -11,6 +11,7 @@ use nix::sys::socket::{self, MsgFlags};
 
 use crate::control::{Control, Interruption, Lost};
 use crate::pool::Seat;
+use crate::transfer::pace::Pace;
 use crate::wire::reply::{self, Reply};
 
 /// After how many octets without a wait the control connection is listened to.
@@ -70,6 +71,7 @@ pub struct Flow<'f, 'm> {
     moved: u64,
     of: Option<u64>,
     heard_at: u64,
+    pace: &'f mut Pace,
 }
 
 impl<'f, 'm> Flow<'f, 'm> {
@@ -80,6 +82,7 @@ impl<'f, 'm> Flow<'f, 'm> {
         stream: TcpStream,
         patience: Duration,
         of: Option<u64>,
+        pace: &'f mut Pace,
     ) -> Self {
         Self {
             control,
@@ -89,6 +92,7 @@ impl<'f, 'm> Flow<'f, 'm> {
             moved: 0,
             of,
             heard_at: 0,
+            pace,
         }
     }
 
@@ -102,6 +106,40 @@ impl<'f, 'm> Flow<'f, 'm> {
         self.moved
     }
 
+    /// How many of `wanted` octets may move now, at least one; waits while the session is ahead of its limit.
+    ///
+    /// To be asked before each call that moves octets; [`Flow::moved`] then counts them.  Without a limit it costs
+    /// nothing.
+    ///
+    /// # Errors
+    /// If the client wants no more, or the server stops.
+    pub fn allowance(&mut self, wanted: usize) -> Result<usize, End> {
+        if self.pace.limit().is_none() {
+            return Ok(wanted);
+        }
+        loop {
+            match self.pace.allows(Instant::now(), wanted) {
+                Ok(count) => return Ok(count),
+                Err(until) => self.linger(until)?,
+            }
+        }
+    }
+
+    /// Waits for the limit's sake, which is no stall.
+    fn linger(&mut self, until: Instant) -> Result<(), End> {
+        self.heard_at = self.moved;
+        self.note();
+        let stop_by = self.seat.stop_by();
+        if stop_by.is_some_and(|stop_by| Instant::now() >= stop_by) {
+            return Err(End::Stopping);
+        }
+        let until = stop_by.map_or(until, |stop_by| stop_by.min(until));
+        match self.control.linger(until).map_err(End::Lost)? {
+            Some(interruption) => self.interrupted(interruption),
+            None => Ok(()),
+        }
+    }
+
     /// Counts octets that have moved, and now and then listens to the control connection.
     ///
     /// # Errors
@@ -110,6 +148,7 @@ impl<'f, 'm> Flow<'f, 'm> {
         self.moved = self
             .moved
             .saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+        self.pace.moved(octets);
         if self.moved - self.heard_at < EAR {
             return Ok(());
         }
@@ -122,7 +161,7 @@ impl<'f, 'm> Flow<'f, 'm> {
     /// If it cannot in time, or the client wants no more.
     pub fn wait(&mut self, events: PollFlags) -> Result<(), End> {
         self.note();
-        let patience = Instant::now() + self.patience;
+        let patience = Instant::now() + self.patience + self.pace.leisure();
         let stop_by = self.seat.stop_by();
         let deadline = stop_by.map_or(patience, |stop_by| stop_by.min(patience));
         match self.control.watch(self.stream.as_fd(), events, deadline) {
@@ -153,6 +192,8 @@ impl<'f, 'm> Flow<'f, 'm> {
     /// # Errors
     /// Why there is no more.
     pub fn receive(&mut self, room: &mut [u8]) -> Result<usize, End> {
+        let allowed = self.allowance(room.len())?;
+        let room = room.get_mut(..allowed).unwrap_or_default();
         loop {
             match socket::recv(self.stream.as_raw_fd(), room, MsgFlags::empty()) {
                 Ok(count) => {
@@ -170,7 +211,9 @@ impl<'f, 'm> Flow<'f, 'm> {
 impl Sink for Flow<'_, '_> {
     fn send(&mut self, mut octets: &[u8]) -> Result<(), End> {
         while !octets.is_empty() {
-            match socket::send(self.stream.as_raw_fd(), octets, MsgFlags::MSG_NOSIGNAL) {
+            let allowed = self.allowance(octets.len())?;
+            let now = octets.get(..allowed).unwrap_or_default();
+            match socket::send(self.stream.as_raw_fd(), now, MsgFlags::MSG_NOSIGNAL) {
                 Ok(count) => {
                     octets = octets.get(count..).unwrap_or_default();
                     self.moved(count)?;

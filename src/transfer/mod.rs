@@ -5,6 +5,7 @@
 
 pub mod flow;
 pub mod listing;
+pub mod pace;
 mod retrieve;
 mod store;
 
@@ -19,6 +20,7 @@ use crate::pool::{Desk, Seat};
 use crate::session::{House, Session, UserName};
 use crate::transfer::flow::{End, Flow};
 use crate::transfer::listing::Listing;
+use crate::transfer::pace::Paces;
 use crate::tree::Upload;
 use crate::wire::address::Network;
 use crate::wire::printable::Printable;
@@ -87,6 +89,7 @@ impl Transfer<'_, '_> {
         desk: &mut Desk,
         house: &House,
         user: &UserName,
+        paces: &mut Paces,
     ) -> Result<Finished, Lost> {
         let Self {
             endpoint,
@@ -105,13 +108,27 @@ impl Transfer<'_, '_> {
                 .map_or(patience, |stop_by| stop_by.min(patience))
         };
         let status = |control: &mut Control<'_>| control.send(&reply::progress(0, None));
-        let stream = match data::open(endpoint, control, policy.active_from_20, deadline, status) {
+        let stream = match data::open(
+            endpoint,
+            control,
+            policy.active_from_20,
+            paces.up.limit(),
+            deadline,
+            status,
+        ) {
             Ok(stream) => stream,
             Err(failure) => return explain(failure, control, policy, networks),
         };
         let of = cargo.length(ascii);
         control.send(&cargo.opening(ascii))?;
-        let mut flow = Flow::new(control, seat, stream, policy.data_timeout, of);
+        let pace = match cargo {
+            Cargo::Store { .. } => &mut paces.up,
+            Cargo::Retrieve { .. } | Cargo::List(_) => {
+                paces.down.tell_kernel(&stream);
+                &mut paces.down
+            }
+        };
+        let mut flow = Flow::new(control, seat, stream, policy.data_timeout, of, pace);
         let ended = cargo.carry(&mut flow, ascii, desk);
         let moved = flow.close();
         log(

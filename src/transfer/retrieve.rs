@@ -38,7 +38,7 @@ pub fn image(
         if left == 0 {
             return Ok(reply::MOVED);
         }
-        let count = usize::try_from(left.min(CHUNK)).unwrap_or(usize::MAX);
+        let count = flow.allowance(usize::try_from(left.min(CHUNK)).unwrap_or(usize::MAX))?;
         match sendfile64(flow.stream(), file, Some(&mut offset), count) {
             Ok(0) => return Err(End::Refused(reply::SHRUNK)),
             Ok(count) => flow.moved(count)?,

@@ -146,7 +146,8 @@ impl Pipe {
     fn pour(&self, flow: &mut Flow<'_, '_>, file: &File, block: &mut [u8]) -> Result<Poured, End> {
         let mut waited = false;
         loop {
-            let count = match Self::move_once(flow.stream().as_fd(), self.into.as_fd(), self.size) {
+            let size = flow.allowance(self.size)?;
+            let count = match Self::move_once(flow.stream().as_fd(), self.into.as_fd(), size) {
                 Err(Errno::EAGAIN) if !waited => {
                     flow.wait(PollFlags::POLLIN)?;
                     waited = true;

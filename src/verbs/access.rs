@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::accounts::Grant;
-use crate::config::Rights;
+use crate::config::{Rates, Rights};
 use crate::session::{Account, Login, Session, UserName};
 use crate::tree::Tree;
 use crate::verbs::Answer::{Close, CloseAt, Say, SayAt};
@@ -105,6 +105,10 @@ fn account(session: &mut Session<'_>, grant: &Grant) -> Result<Account, rustix::
     Ok(Account {
         tree,
         may_write: grant.rights == Rights::ReadWrite,
+        rates: Rates {
+            up: grant.up.unwrap_or(house.policy.rates.up),
+            down: grant.down.unwrap_or(house.policy.rates.down),
+        },
     })
 }
 

@@ -166,7 +166,9 @@ pub fn epsv<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
 /// 425 if there is none to be had.
 pub fn reserve(session: &mut Session<'_>) -> Result<bool, Reply<'static>> {
     session.endpoint = Endpoint::None;
-    match data::passive(session.local, session.house.policy.passive_ports.as_ref()) {
+    let ports = session.house.policy.passive_ports.as_ref();
+    let up = session.account()?.rates.up;
+    match data::passive(session.local, ports, up) {
         Ok(listener) => session.reserved = Some(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(false),
         Err(error) => {

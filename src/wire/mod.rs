@@ -9,6 +9,7 @@ pub mod octets;
 pub mod pathname;
 pub mod printable;
 pub mod proxy;
+pub mod rate;
 pub mod reply;
 pub mod telnet;
 pub mod time;

@@ -369,6 +369,9 @@ pub fn users_file_is_read_or_refused(text: &[u8]) {
                 assert!(!user.name.iter().any(u8::is_ascii_control));
                 assert!(user.hash.starts_with("$5$") || user.hash.starts_with("$6$"));
                 assert!((1000..=2_000_000).contains(&user.cost));
+                for rate in [user.up, user.down].into_iter().flatten().flatten() {
+                    assert!((1000..=1_000_000_000).contains(&rate.get()));
+                }
                 assert!(user.directory.starts_with(b"/"));
                 let mut components = user.directory[1..].split(|octet| *octet == b'/');
                 assert!(components.all(|name| !matches!(name, b"." | b"..")));
