@@ -214,12 +214,16 @@ impl<'m> Control<'m> {
         buffer.get(self.line.0..self.line.1).unwrap_or_default()
     }
 
-    /// Waits for one line, which must be whole by `deadline`: a drip of octets does not extend it.
+    /// Waits for one line, which must be whole by `deadline`: a drip of octets does not extend it, nor does a stream
+    /// that never lets the connection run dry, nor a heap of lines that is here already.
     ///
     /// # Errors
     /// [`Lost`] if none comes.
     pub fn line(&mut self, deadline: Instant) -> Result<Heard, Lost> {
         loop {
+            if Instant::now() >= deadline {
+                return Err(Lost::TimedOut);
+            }
             if let Some(heard) = self.take_line() {
                 return Ok(heard);
             }
@@ -382,6 +386,16 @@ impl<'m> Control<'m> {
         let mut out = Cursor::new(self.reply);
         reply.write(&mut out);
         Self::send_octets(&self.stream, out.written())
+    }
+
+    /// Sends a reply without waiting: the last word to somebody who has had his time, and may read nothing any more.
+    pub fn send_at_once(&mut self, reply: &Reply<'_>) {
+        let mut short = [0; SHORT_REPLY];
+        let mut out = Cursor::new(&mut short);
+        reply.write(&mut out);
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        // Half a reply is as good as none: the connection ends here.
+        let _ = socket::send(self.stream.as_raw_fd(), out.written(), flags);
     }
 
     /// Sends lines that are part of a long reply; 0xFF is doubled, since alone it is Telnet's escape.
