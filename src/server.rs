@@ -7,10 +7,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use listenfd::ListenFd;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{
     self, AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrStorage, listen,
@@ -20,6 +21,7 @@ use nix::sys::socket::{
 use crate::config::{Config, Listen};
 use crate::control;
 use crate::interpreter;
+use crate::logging::trouble::Trouble;
 use crate::pool::{self, Guest, NoSeat, Pool};
 use crate::sandbox::Confined;
 use crate::session::House;
@@ -34,9 +36,6 @@ const BACKLOG: Backlog = Backlog::MAXALLOWABLE;
 
 /// How long the front door rests when the system is out of descriptors or memory: it must not spin.
 const OUT_OF_BREATH: Duration = Duration::from_millis(100);
-
-/// How often the same trouble is told, at most.
-const TROUBLE_EVERY: Duration = Duration::from_secs(10);
 
 /// Descriptors of one session at most: control, data, passive port, file, directory, a pipe's two ends, a user's root.
 const DESCRIPTORS_PER_SEAT: u64 = 8;
@@ -226,6 +225,7 @@ impl Server {
                 }),
                 closing: closing.clone(),
                 spare: spare(listener),
+                full: Trouble::default(),
                 trouble: Trouble::default(),
             };
             let address = listener
@@ -307,6 +307,9 @@ struct Door<F> {
     serve: Arc<F>,
     closing: Arc<AtomicBool>,
     spare: Option<OwnedFd>,
+    /// No seat was to be had.
+    full: Trouble,
+    /// The system has run out of something; a flood of clients must not keep that from being told.
     trouble: Trouble,
 }
 
@@ -333,49 +336,73 @@ impl<F: Fn(Guest) + Send + Sync + 'static> Door<F> {
                     NoSeat::Full => reply::FULL,
                     NoSeat::FullForAddress => reply::FULL_FOR_YOU,
                     NoSeat::Stopping => reply::CLOSING_DOWN,
+                    NoSeat::NoMemory => reply::EXHAUSTED,
                 };
-                self.trouble
-                    .tell(|| log::warn!("{peer} turned away: {why}"));
+                self.full.tell(|| log::warn!("{peer} turned away: {why}"));
                 return turn_away(&stream, &reply);
             }
         };
-        if let Err((error, guest)) = self.pool.serve(guest, &self.serve) {
+        if let Err((errno, guest)) = self.pool.serve(guest, &self.serve) {
             self.trouble
-                .tell(|| log::error!("{peer} turned away: no thread to be had: {error}"));
-            turn_away(&guest.control, &reply::FULL);
+                .tell(|| log::error!("{peer} turned away: no thread to be had: {}", errno.desc()));
+            turn_away(&guest.control, &reply::EXHAUSTED);
         }
     }
 
     fn not_accepted(&mut self, error: &io::Error) {
-        match error.raw_os_error().map(Errno::from_raw) {
+        // The words of an `io::Error` are made on the heap, where there may be nothing left.
+        match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {
             // The client has thought better of it; or the network has something to say that concerns nobody else.
-            Some(
-                Errno::ECONNABORTED
-                | Errno::EINTR
-                | Errno::EPROTO
-                | Errno::ENETDOWN
-                | Errno::EHOSTUNREACH,
-            ) => {}
-            Some(Errno::EMFILE | Errno::ENFILE) => {
-                self.trouble.tell(|| {
-                    log::error!("a client turned away: {error}; raise the limit (ulimit -n)")
-                });
-                drop(self.spare.take());
-                if let Ok((stream, _)) = self.listener.accept() {
-                    turn_away(&stream, &reply::FULL);
-                } else {
-                    thread::sleep(OUT_OF_BREATH);
-                }
-                self.spare = spare(&self.listener);
-            }
+            Errno::ECONNABORTED
+            | Errno::EINTR
+            | Errno::EPROTO
+            | Errno::ENETDOWN
+            | Errno::EHOSTUNREACH => {}
+            errno @ (Errno::EMFILE | Errno::ENFILE) => self.without_descriptors(errno),
             _ if self.closing.load(Ordering::Acquire) => {}
-            _ => {
+            errno => {
                 self.trouble
-                    .tell(|| log::error!("cannot accept clients: {error}"));
+                    .tell(|| log::error!("cannot accept clients: {}", errno.desc()));
                 thread::sleep(OUT_OF_BREATH);
             }
         }
     }
+
+    /// Turns one client away with the descriptor in reserve.
+    ///
+    /// accept(2) looks for a descriptor before it waits for a client, so the wait comes first: by the time that somebody
+    /// knocks there may be descriptors again, and the client is served.
+    fn without_descriptors(&mut self, errno: Errno) {
+        let mut door = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut door, PollTimeout::NONE);
+        if self.closing.load(Ordering::Acquire) {
+            return;
+        }
+        match self.listener.accept() {
+            Ok((stream, peer)) => return self.admit(stream, control::canonical(peer)),
+            Err(error) if !is_out_of_descriptors(&error) => return,
+            Err(_) => {}
+        }
+        self.trouble.tell(|| {
+            log::error!(
+                "a client turned away: {}; raise the limit (ulimit -n)",
+                errno.desc()
+            )
+        });
+        drop(self.spare.take());
+        if let Ok((stream, _)) = self.listener.accept() {
+            turn_away(&stream, &reply::FULL);
+        } else {
+            thread::sleep(OUT_OF_BREATH);
+        }
+        self.spare = spare(&self.listener);
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    [Errno::EMFILE, Errno::ENFILE]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(*errno as i32))
 }
 
 /// Says a last word without waiting for anybody.
@@ -389,34 +416,6 @@ fn turn_away(stream: &TcpStream, reply: &Reply<'_>) {
         MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
     );
     let _ = stream.shutdown(std::net::Shutdown::Write);
-}
-
-/// Trouble that comes with every client is told now and then.
-#[derive(Default)]
-struct Trouble {
-    told: Option<Instant>,
-    untold: u32,
-}
-
-impl Trouble {
-    fn tell(&mut self, tell: impl FnOnce()) {
-        let now = Instant::now();
-        if self
-            .told
-            .is_some_and(|told| now.duration_since(told) < TROUBLE_EVERY)
-        {
-            self.untold = self.untold.saturating_add(1);
-            return;
-        }
-        if self.untold > 0 {
-            log::warn!(
-                "{} more clients were turned away since the last line",
-                self.untold
-            );
-        }
-        (self.told, self.untold) = (Some(now), 0);
-        tell();
-    }
 }
 
 /// Serves the one client on standard input (inetd); a signal to stop ends that as it ends a server.
