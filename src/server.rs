@@ -22,6 +22,7 @@ use crate::config::{Config, Listen};
 use crate::control;
 use crate::interpreter;
 use crate::logging::trouble::Trouble;
+use crate::pool::headroom;
 use crate::pool::{self, Guest, NoSeat, Pool};
 use crate::sandbox::Confined;
 use crate::session::House;
@@ -231,6 +232,9 @@ impl Server {
             let address = listener
                 .local_addr()
                 .map_err(|error| format!("listen: {error}"))?;
+            if !headroom::for_a_thread() {
+                return Err("start a thread: there is no memory for it".to_owned());
+            }
             let thread = thread::Builder::new().stack_size(pool::STACK);
             thread
                 .spawn(move || door.keep())
@@ -343,8 +347,17 @@ impl<F: Fn(Guest) + Send + Sync + 'static> Door<F> {
             }
         };
         if let Err((errno, guest)) = self.pool.serve(guest, &self.serve) {
-            self.trouble
-                .tell(|| log::error!("{peer} turned away: no thread to be had: {}", errno.desc()));
+            self.trouble.tell(|| {
+                log::error!(
+                    "{peer} turned away: no thread to be had: {}",
+                    match errno {
+                        // "Try again" is what the C library calls it.
+                        Errno::EAGAIN =>
+                            "the limit is reached; raise it (ulimit -u, TasksMax, pids.max)",
+                        errno => errno.desc(),
+                    }
+                )
+            });
             turn_away(&guest.control, &reply::EXHAUSTED);
         }
     }

@@ -38,6 +38,8 @@ fn where_memory_ends_a_client_is_turned_away_and_nothing_else_ends() {
         share.write("f", "x");
         let mut server = Launch::new().flags(&["--max-per-ip", "32"]).start(&share);
         let mut guests = Vec::new();
+        // the door's own thread has begun by then
+        assert!(is_served(&server, "127.0.0.2"));
         for more in batch {
             limit(
                 &server,
@@ -73,4 +75,196 @@ fn where_memory_ends_a_client_is_turned_away_and_nothing_else_ends() {
     }
     println!("memory: {served} served, {refused} turned away between 0 and {MOST} KiB of room");
     assert!(served > 0 && refused > 0);
+}
+
+/// Lines that a log has about `what`.
+fn told(server: &Server, what: &str) -> usize {
+    server
+        .log()
+        .iter()
+        .filter(|line| line.contains(what))
+        .count()
+}
+
+/// It rests while nobody does anything, and does not turn in circles.
+#[track_caller]
+fn it_rests(name: &str, server: &Server) {
+    let cpu = cpu_while_at_rest(server, SECOND);
+    println!("{name}: {cpu:?} of processor time in a second of want");
+    assert!(cpu <= SECOND / 10, "{cpu:?} for nothing");
+}
+
+/// Comes again and again, as clients do who are told to try later; how many were greeted and how many turned away.
+fn knock(server: &Server, times: u32) -> (u32, u32) {
+    let (mut greeted, mut refused) = (0, 0);
+    for _ in 0..times {
+        let mut client = Client::knock(server.address());
+        match client.hear_one_of(&[220, 421]).code {
+            220 => greeted += 1,
+            _ => refused += 1,
+        }
+    }
+    (greeted, refused)
+}
+
+#[test]
+fn where_descriptors_end_a_client_is_turned_away_and_the_door_opens_again() {
+    let share = Share::new();
+    share.write("f", "x");
+    let mut server = Launch::new().flags(&["--max-per-ip", "32"]).start(&share);
+    assert!(is_served(&server, "127.0.0.2"));
+    let before = Holdings::of(&server);
+    let mut guest = Client::login(&server);
+    // room for five more
+    limit(
+        &server,
+        &format!("nofile={}:", before.descriptors.max(5) + 6),
+    );
+    let mut crowd: Vec<Client> = Vec::new();
+    let mut refused = 0;
+    for _ in 0..20 {
+        let mut client = Client::knock(server.address());
+        match client.hear_one_of(&[220, 421]).code {
+            220 => crowd.push(client),
+            _ => refused += 1,
+        }
+    }
+    let (greeted, more) = knock(&server, 100 * long(10));
+    println!(
+        "descriptors: {} greeted, {} turned away with 421",
+        crowd.len(),
+        refused + more
+    );
+    assert!(refused > 0 && greeted == 0 && !crowd.is_empty());
+    // whoever was there hears 4xx where a descriptor is needed, and the rest as ever
+    guest.hear_nothing();
+    for _ in 0..100 {
+        guest.say("PASV").hear(425);
+    }
+    for client in &mut crowd {
+        client.say("USER anonymous").hear(331);
+        client.say("PASS x").hear(230);
+    }
+    let mut shed = crowd.pop().unwrap();
+    shed.say("CWD /").hear(421);
+    shed.hear_end();
+    let mut last = Client::knock(server.address());
+    last.hear(220);
+    crowd.push(last);
+    it_rests("descriptors", &server);
+    assert!(server.runs());
+    let lines = told(&server, "turned away") + told(&server, "no passive port");
+    println!("descriptors: {lines} log lines");
+    assert!((2..=4).contains(&lines), "{:#?}", server.log());
+    // the cause is over: the very next client is served, and the guest too
+    limit(&server, "nofile=200:");
+    assert!(is_served(&server, "127.0.0.2"));
+    assert_eq!(guest.nlst(""), ["f"]);
+    limit(
+        &server,
+        &format!("nofile={}:", before.descriptors.max(5) + 6),
+    );
+    // accept(2) has its descriptor before it waits, so one may still come in
+    assert!(knock(&server, 10).1 >= 9);
+    // or somebody leaves
+    drop((crowd, guest));
+    eventually("the descriptors are back", PATIENCE, || {
+        Holdings::of(&server).descriptors <= before.descriptors
+    });
+    assert!(is_served(&server, "127.0.0.2"));
+    println!("descriptors: before: {before}");
+    println!("descriptors: after:  {}", Holdings::of(&server));
+}
+
+#[test]
+fn where_threads_end_a_client_is_turned_away_and_the_door_opens_again() {
+    if !is_root() {
+        skip("needs root to be another user, whose threads are counted");
+        return;
+    }
+    let share = Share::new();
+    // a user of its own, whose other processes do not count
+    const USER: u32 = 52_417;
+    std::os::unix::fs::chown(share.top(), Some(USER), Some(USER)).unwrap();
+    let mut server = Launch::new()
+        .flags(&["--max-per-ip", "32", "--run-as", &USER.to_string()])
+        .start(&share);
+    let before = Holdings::of(&server);
+    // three more than there are
+    limit(&server, &format!("nproc={}:", server.threads() + 3));
+    let mut crowd: Vec<Client> = Vec::new();
+    let mut refused = 0;
+    for _ in 0..20 {
+        let mut client = Client::knock(server.address());
+        match client.hear_one_of(&[220, 421]).code {
+            220 => crowd.push(client),
+            _ => refused += 1,
+        }
+    }
+    let (greeted, more) = knock(&server, 100 * long(10));
+    println!(
+        "threads: {} greeted, {} turned away with 421",
+        crowd.len(),
+        refused + more
+    );
+    assert_eq!((crowd.len(), greeted), (3, 0));
+    it_rests("threads", &server);
+    assert!(server.runs());
+    let lines = told(&server, "no thread to be had");
+    println!("threads: {lines} log lines");
+    assert!((1..=2).contains(&lines), "{:#?}", server.log());
+    for client in &mut crowd {
+        client.hear_nothing();
+    }
+    // the cause is over
+    limit(&server, "nproc=1000:");
+    assert!(is_served(&server, "127.0.0.2"));
+    limit(&server, &format!("nproc={}:", server.threads()));
+    // or somebody leaves, and leaves a thread
+    drop(crowd);
+    eventually("the descriptors are back", PATIENCE, || {
+        Holdings::of(&server).descriptors <= before.descriptors
+    });
+    assert!(is_served(&server, "127.0.0.2"));
+    println!("threads: before: {before}");
+    println!("threads: after:  {}", Holdings::of(&server));
+}
+
+#[test]
+fn a_disk_that_is_full_refuses_the_upload_and_nothing_else() {
+    if !is_root() {
+        skip("needs root to mount a small disk");
+        return;
+    }
+    let share = Share::new();
+    share.mkdir("mnt");
+    let mut server = Launch::with_small_disk(&share)
+        .flags(&["--writable"])
+        .start(&share);
+    let mut client = Client::login(&server);
+    client.say("TYPE I").hear(200);
+    let before = Holdings::of(&server);
+    let half = vec![7; 512 << 10];
+    client.put("mnt/half", &half);
+    let times = 20 * long(10);
+    for _ in 0..times {
+        let data = client.data();
+        client.say("STOR mnt/more").hear(150);
+        let mut stream = data.stream();
+        // the server hangs up in the middle
+        let _ = std::io::Write::write_all(&mut stream, &[7; 2 << 20]);
+        drop(stream);
+        client.hear_one_of(&[452, 552]);
+    }
+    it_rests("disk", &server);
+    let after = Holdings::of(&server);
+    println!("disk: {times} uploads refused; before: {before}\ndisk: after:  {after}");
+    assert!(after.descriptors <= before.descriptors);
+    assert!(server.runs());
+    assert!(is_served(&server, "127.0.0.2"));
+    assert_eq!(client.get("mnt/half"), half);
+    // the cause is over
+    client.say("DELE mnt/more").hear(250);
+    client.put("mnt/less", &[7; 256 << 10]);
+    assert_eq!(told(&server, "ERROR"), 0, "{:#?}", server.log());
 }
