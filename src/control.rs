@@ -28,7 +28,7 @@ const SHORT_REPLY: usize = 512;
 const KEEPALIVE_AFTER: u32 = 120;
 
 /// The client has sent its last octet.
-const LEFT: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
+pub const LEFT: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
 
 /// Why the conversation is over.
 #[derive(Debug)]
@@ -482,6 +482,11 @@ impl<'m> Control<'m> {
                 return Ok(None);
             }
         }
+    }
+
+    /// Whether the client has sent its last octet here; it may still listen.
+    pub fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Whether more can be read without losing what is buffered.
