@@ -195,16 +195,22 @@ fn abor_ends_long_work_at_once() {
     client.hear_nothing();
 }
 
+/// The descriptors of a server whose clients have left.
+fn at_rest(server: &Server) -> Option<usize> {
+    let mut before = None;
+    eventually("the descriptors of a server at rest", PATIENCE, || {
+        let now = server.descriptors();
+        now.is_none() || std::mem::replace(&mut before, now) == now
+    });
+    before
+}
+
 #[test]
 fn who_leaves_long_work_gives_the_seat_back() {
     let share = large();
     let server = Server::start(&share, &["--max-clients", "2"]);
     assert!(is_served(&server, "127.0.0.1"));
-    let mut before = server.descriptors();
-    eventually("the descriptors of a server at rest", PATIENCE, || {
-        let now = server.descriptors();
-        std::mem::replace(&mut before, now) == now
-    });
+    let before = at_rest(&server);
     for (line, has_output) in long_work() {
         for way in ["data", "both", "reset"] {
             if way == "data" && !has_output {
@@ -237,6 +243,14 @@ fn who_leaves_long_work_gives_the_seat_back() {
             assert!(took < SECOND, "{line}, {way}: {took:?}");
         }
     }
+}
+
+#[test]
+fn who_leaves_the_data_unread_and_the_control_connection_gives_the_seat_back() {
+    let share = large();
+    let server = Server::start(&share, &[]);
+    assert!(is_served(&server, "127.0.0.1"));
+    let before = at_rest(&server);
     // the data connection stays open, and nobody reads it: by the end of the other one somebody who pipes his commands
     // may only have said all
     let mut client = Client::login(&server);

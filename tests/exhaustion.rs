@@ -19,6 +19,9 @@ use common::{Client, Launch, PATIENCE, Server, Share, eventually, is_root, skip}
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// `openssl passwd -6` of `secret`.
+const SECRET: &str = "$6$pocketftpd$4ZNfGz/ABcmoC1jSk8dbkqrRnjRarxqM9UiG1u5jp3q1BdorkiKNWEpk1s6oM7iaW2ewUcAwrFGKDmKjygMOg0";
+
 fn virtual_kib(server: &Server) -> u64 {
     let size = server.status("VmSize");
     size.split_whitespace().next().unwrap().parse().unwrap()
@@ -36,7 +39,13 @@ fn where_memory_ends_a_client_is_turned_away_and_nothing_else_ends() {
     for batch in steps.chunks(usize::try_from(CLIENTS).unwrap()) {
         let share = Share::new();
         share.write("f", "x");
-        let mut server = Launch::new().flags(&["--max-per-ip", "32"]).start(&share);
+        let users = share.outside("users");
+        std::fs::write(&users, format!("ann:{SECRET}\n")).unwrap();
+        let flags = ["--max-per-ip", "32", "--anonymous", "--users"];
+        let mut server = Launch::new()
+            .flags(&flags)
+            .flags(&[users.to_str().unwrap()])
+            .start(&share);
         let mut guests = Vec::new();
         // the door's own thread has begun by then
         assert!(is_served(&server, "127.0.0.2"));
@@ -48,8 +57,10 @@ fn where_memory_ends_a_client_is_turned_away_and_nothing_else_ends() {
             let mut client = Client::knock(server.address());
             let mut stays = client.hear_one_of(&[220, 421]).code == 220;
             if stays {
-                client.say("USER anonymous").hear(331);
-                stays = client.say("PASS x").hear_one_of(&[230, 421]).code == 230;
+                // the check of a password needs memory too
+                let name = ["anonymous", "ann"][guests.len() % 2];
+                client.say(format!("USER {name}")).hear(331);
+                stays = client.say("PASS secret").hear_one_of(&[230, 421]).code == 230;
             }
             if stays {
                 assert_eq!(client.nlst(""), ["f"]);

@@ -244,6 +244,9 @@ fn until_hung_up(
     start.elapsed()
 }
 
+/// What a stranger says again and again.
+type Way = Box<dyn FnMut(&mut TcpStream) -> std::io::Result<()> + Send>;
+
 /// Reads what is there; fails at the end of the connection.
 fn hear(stream: &mut TcpStream, within: Duration) -> std::io::Result<()> {
     stream.set_read_timeout(Some(within))?;
@@ -287,10 +290,7 @@ fn a_log_in_has_one_time_limit_that_nothing_extends() {
     let mut fast_drip = b"x".iter().cycle();
     let (mut first, mut more) = (true, true);
     let s = &server;
-    let ways: Vec<(
-        &str,
-        Box<dyn FnMut(&mut TcpStream) -> std::io::Result<()> + Send>,
-    )> = vec![
+    let ways: Vec<(&str, Way)> = vec![
         ("silence", Box::new(|stream| hear(stream, TICK))),
         (
             "USER, then silence",
