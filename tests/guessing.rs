@@ -44,50 +44,52 @@ fn guess(server: &Server, source: &str, name: &str) -> (String, Duration) {
 fn neither_words_nor_time_tell_which_names_exist() {
     let share = Share::new();
     let server = server(&share);
-    let rounds = 2 * u8::try_from(long(10)).unwrap();
-    // the names take turns, each guess from an address that has failed nowhere
-    let mut all: Vec<(&str, String, Duration)> = thread::scope(|scope| {
-        let guesses: Vec<_> = (0..rounds)
-            .map(|round| {
-                let server = &server;
-                scope.spawn(move || {
-                    let mut last = 0;
-                    ["ann", "bob", "eve", "anne"].map(|name| {
-                        last += 1;
-                        let source = format!("127.1.{round}.{last}");
-                        let (words, took) = guess(server, &source, name);
+    const NAMES: [&str; 4] = ["ann", "bob", "eve", "anne"];
+    let mut all: Vec<(&str, String, Duration)> = Vec::new();
+    for wave in 0..2 * long(10) {
+        // each guess from an address that has failed nowhere, one after the other
+        let replies = thread::scope(|scope| {
+            let guesses: Vec<_> = (0..2 * NAMES.len())
+                .map(|number| {
+                    let (server, name) = (&server, NAMES[number % NAMES.len()]);
+                    thread::sleep(Duration::from_millis(50));
+                    scope.spawn(move || {
+                        let (words, took) =
+                            guess(server, &format!("127.1.{wave}.{}", number + 1), name);
                         (name, words, took)
                     })
                 })
-            })
-            .collect();
-        guesses
-            .into_iter()
-            .flat_map(|one| one.join().unwrap())
-            .collect()
-    });
+                .collect();
+            let replies = guesses.into_iter().map(|one| one.join().unwrap());
+            replies.collect::<Vec<_>>()
+        });
+        all.extend(replies);
+    }
     all.sort_by_key(|(_, _, took)| *took);
     let words = all[0].1.clone();
     assert!(all.iter().all(|(_, said, _)| *said == words), "{all:?}");
-    let mut medians = Vec::new();
-    for name in ["ann", "bob", "eve", "anne"] {
+    let mut least = Vec::new();
+    for name in NAMES {
         let mut times: Vec<Duration> = all
             .iter()
             .filter(|(of, _, _)| *of == name)
             .map(|(_, _, took)| *took)
             .collect();
         let (worst, median) = worst_and_median(&mut times);
-        println!("{name}: median {median:?}, worst {worst:?}");
-        medians.push(median);
+        println!(
+            "{name}: least {:?}, median {median:?}, worst {worst:?}",
+            times[0]
+        );
+        least.push(times[0]);
     }
-    let spread = medians
+    // a machine that is busy only adds to what it takes
+    let spread = least
         .iter()
         .max()
         .unwrap()
-        .abs_diff(*medians.iter().min().unwrap());
-    println!("the medians are {spread:?} apart");
-    // a check alone takes some hundred milliseconds in a debug build
-    assert!(spread < Duration::from_millis(60), "{medians:?}");
+        .abs_diff(*least.iter().min().unwrap());
+    println!("the least are {spread:?} apart");
+    assert!(spread < Duration::from_millis(100), "{least:?}");
 }
 
 #[test]
