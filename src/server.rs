@@ -1,5 +1,7 @@
 //! The front door: accept, find a seat or say 421, hand over to a thread.
 
+mod entrance;
+
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +13,6 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{
     self, AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrStorage, listen,
@@ -31,6 +32,8 @@ use crate::wire::octets::Cursor;
 use crate::wire::printable::Printable;
 use crate::wire::reply::{self, Reply};
 
+pub use entrance::Entrance;
+
 /// How many clients the kernel may hold for us while the front door is busy: as many as it allows.  A number of our own
 /// would be refused by nix above the C library's SOMAXCONN, which is 128 in musl.
 const BACKLOG: Backlog = Backlog::MAXALLOWABLE;
@@ -48,14 +51,18 @@ const DESCRIPTORS_BESIDE: u64 = 32;
 ///
 /// # Errors
 /// One line that names the address, the reason and the way out.
-pub fn bind_all(config: &Config) -> Result<Vec<TcpListener>, String> {
-    let given = given(config.policy.data_timeout)?;
+pub fn bind_all(config: &Config) -> Result<Vec<Entrance>, String> {
+    let unread = config.policy.data_timeout;
+    let given = given(unread)?;
     if !given.is_empty() {
-        return Ok(given);
+        return Ok(given.into_iter().map(Entrance::from).collect());
     }
     let places = config.listen.iter();
     places
-        .map(|place| bind(*place, &config.listen, config.policy.data_timeout))
+        .map(|place| {
+            bind(*place, &config.listen, unread)
+                .map(|listener| Entrance::with_side_door(listener, unread))
+        })
         .collect()
 }
 
@@ -151,6 +158,7 @@ fn listener(address: SocketAddr, alone: bool) -> nix::Result<TcpListener> {
         )?;
     }
     socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    entrance::may_have_a_side_door(&socket);
     listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))
 }
@@ -208,16 +216,16 @@ impl Server {
     pub fn open(
         config: &Config,
         house: House,
-        listeners: Vec<TcpListener>,
+        entrances: Vec<Entrance>,
         confined: &Confined,
     ) -> Result<Self, String> {
         let pool = Pool::new(config.max_clients, config.max_per_ip, confined)?;
         let house = Arc::new(house);
-        let listeners: Vec<_> = listeners.into_iter().map(Arc::new).collect();
+        let mut listeners = Vec::new();
         let closing = Arc::new(AtomicBool::new(false));
-        for listener in &listeners {
+        for entrance in entrances {
+            let listener = entrance.main().clone();
             let door = Door {
-                listener: listener.clone(),
                 pool: pool.clone(),
                 house: house.clone(),
                 serve: Arc::new({
@@ -225,7 +233,8 @@ impl Server {
                     move |guest: Guest| interpreter::serve(guest, &house)
                 }),
                 closing: closing.clone(),
-                spare: spare(listener),
+                spare: spare(&listener),
+                entrance,
                 full: Trouble::default(),
                 trouble: Trouble::default(),
             };
@@ -239,6 +248,7 @@ impl Server {
             thread
                 .spawn(move || door.keep())
                 .map_err(|error| format!("start a thread: {error}"))?;
+            listeners.push(listener);
             log::info!("listening on {address}");
         }
         Ok(Self {
@@ -305,7 +315,7 @@ fn spare(listener: &TcpListener) -> Option<OwnedFd> {
 
 /// One listener's thread.
 struct Door<F> {
-    listener: Arc<TcpListener>,
+    entrance: Entrance,
     pool: Arc<Pool>,
     house: Arc<House>,
     serve: Arc<F>,
@@ -320,7 +330,7 @@ struct Door<F> {
 impl<F: Fn(Guest) + Send + Sync + 'static> Door<F> {
     fn keep(mut self) {
         while !self.closing.load(Ordering::Acquire) {
-            match self.listener.accept() {
+            match self.entrance.accept() {
                 Ok((stream, peer)) => self.admit(stream, control::canonical(peer)),
                 Err(error) => self.not_accepted(&error),
             }
@@ -386,12 +396,11 @@ impl<F: Fn(Guest) + Send + Sync + 'static> Door<F> {
     /// accept(2) looks for a descriptor before it waits for a client, so the wait comes first: by the time that somebody
     /// knocks there may be descriptors again, and the client is served.
     fn without_descriptors(&mut self, errno: Errno) {
-        let mut door = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut door, PollTimeout::NONE);
+        self.entrance.wait();
         if self.closing.load(Ordering::Acquire) {
             return;
         }
-        match self.listener.accept() {
+        match self.entrance.accept() {
             Ok((stream, peer)) => return self.admit(stream, control::canonical(peer)),
             Err(error) if !is_out_of_descriptors(&error) => return,
             Err(_) => {}
@@ -403,12 +412,12 @@ impl<F: Fn(Guest) + Send + Sync + 'static> Door<F> {
             )
         });
         drop(self.spare.take());
-        if let Ok((stream, _)) = self.listener.accept() {
+        if let Ok((stream, _)) = self.entrance.accept() {
             turn_away(&stream, &reply::FULL);
         } else {
             thread::sleep(OUT_OF_BREATH);
         }
-        self.spare = spare(&self.listener);
+        self.spare = spare(self.entrance.main());
     }
 }
 

@@ -83,17 +83,26 @@ fn socket_from(source: &str, flags: SockFlag) -> OwnedFd {
     socket
 }
 
+/// Where a server that listens at all addresses is reached by IPv4.
+fn reached(server: SocketAddr) -> SocketAddr {
+    if server.ip().is_unspecified() {
+        SocketAddr::from(([127, 0, 0, 1], server.port()))
+    } else {
+        server
+    }
+}
+
 /// A connection from an address of the loopback network.
 pub fn connect_from(source: &str, to: SocketAddr) -> Result<TcpStream, Errno> {
     let socket = socket_from(source, SockFlag::empty());
-    connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
+    connect(socket.as_raw_fd(), &SockaddrStorage::from(reached(to)))?;
     Ok(TcpStream::from(socket))
 }
 
 /// The same without waiting for the server's system: the connection comes about by itself, or not.
 pub fn begin_from(source: &str, to: SocketAddr) -> TcpStream {
     let socket = socket_from(source, SockFlag::SOCK_NONBLOCK);
-    match connect(socket.as_raw_fd(), &SockaddrStorage::from(to)) {
+    match connect(socket.as_raw_fd(), &SockaddrStorage::from(reached(to))) {
         Ok(()) | Err(Errno::EINPROGRESS) => {}
         Err(errno) => panic!("cannot connect: {errno}"),
     }
