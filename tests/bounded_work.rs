@@ -90,7 +90,6 @@ fn a_hundred_thousand_names_take_a_bounded_time_and_no_memory() {
         ("MLSD many", MANY),
         ("NLST many", MANY),
         ("LIST many", MANY),
-        ("LIST -R many", MANY),
         ("LIST -R wide", WIDE * 4),
         ("NLST many/*7.txt", MANY / 10),
     ] {
