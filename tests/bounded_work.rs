@@ -23,6 +23,9 @@ use common::{Client, PATIENCE, Server, Share, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Some milliseconds, and what a machine that does much else adds; the work itself takes longer, or for ever.
+const SOON: Duration = Duration::from_secs(2);
+
 /// Files in the large directory.
 const MANY: usize = 100_000;
 
@@ -181,7 +184,7 @@ fn abor_ends_long_work_at_once() {
         client.hear(226);
         let took = start.elapsed();
         println!("ABOR: {} ended after {took:?}", &line[..line.len().min(20)]);
-        assert!(took < SECOND, "{line}: {took:?}");
+        assert!(took < SOON, "{line}: {took:?}");
         drop(stream);
     }
     // the same inside a reply, which must still be ended
@@ -190,7 +193,7 @@ fn abor_ends_long_work_at_once() {
     client.say("ABOR").hear_one_of(&[212, 213]);
     client.hear(226);
     println!("ABOR: STAT ended after {:?}", start.elapsed());
-    assert!(start.elapsed() < SECOND);
+    assert!(start.elapsed() < SOON);
     client.hear_nothing();
 }
 
@@ -239,7 +242,7 @@ fn who_leaves_long_work_gives_the_seat_back() {
                 "leaving ({way}): {} ended after {took:?}",
                 &line[..line.len().min(20)]
             );
-            assert!(took < SECOND, "{line}, {way}: {took:?}");
+            assert!(took < SOON, "{line}, {way}: {took:?}");
         }
     }
 }
@@ -256,7 +259,8 @@ fn who_leaves_the_data_unread_and_the_control_connection_gives_the_seat_back() {
     let stream = begin(&mut client, "MLSD many", true);
     let start = Instant::now();
     drop(client);
-    eventually("the seat is free", PATIENCE, || {
+    // five seconds after nothing moves any more, and long before --data-timeout
+    eventually("the seat is free", 2 * PATIENCE, || {
         server.descriptors() <= before
     });
     println!("leaving (control alone): ended after {:?}", start.elapsed());
