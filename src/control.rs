@@ -28,7 +28,7 @@ const SHORT_REPLY: usize = 512;
 const KEEPALIVE_AFTER: u32 = 120;
 
 /// The client has sent its last octet.
-const LEFT: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
+pub const LEFT: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
 
 /// Why the conversation is over.
 #[derive(Debug)]
@@ -214,12 +214,16 @@ impl<'m> Control<'m> {
         buffer.get(self.line.0..self.line.1).unwrap_or_default()
     }
 
-    /// Waits for one line, which must be whole by `deadline`: a drip of octets does not extend it.
+    /// Waits for one line, which must be whole by `deadline`: a drip of octets does not extend it, nor does a stream
+    /// that never lets the connection run dry, nor a heap of lines that is here already.
     ///
     /// # Errors
     /// [`Lost`] if none comes.
     pub fn line(&mut self, deadline: Instant) -> Result<Heard, Lost> {
         loop {
+            if Instant::now() >= deadline {
+                return Err(Lost::TimedOut);
+            }
             if let Some(heard) = self.take_line() {
                 return Ok(heard);
             }
@@ -384,6 +388,16 @@ impl<'m> Control<'m> {
         Self::send_octets(&self.stream, out.written())
     }
 
+    /// Sends a reply without waiting: the last word to somebody who has had his time, and may read nothing any more.
+    pub fn send_at_once(&mut self, reply: &Reply<'_>) {
+        let mut short = [0; SHORT_REPLY];
+        let mut out = Cursor::new(&mut short);
+        reply.write(&mut out);
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        // Half a reply is as good as none: the connection ends here.
+        let _ = socket::send(self.stream.as_raw_fd(), out.written(), flags);
+    }
+
     /// Sends lines that are part of a long reply; 0xFF is doubled, since alone it is Telnet's escape.
     ///
     /// # Errors
@@ -482,6 +496,11 @@ impl<'m> Control<'m> {
             Err(Lost::TimedOut) => Ok(None),
             heard => heard,
         }
+    }
+
+    /// Whether the client has sent its last octet here; it may still listen.
+    pub fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Whether more can be read without losing what is buffered.

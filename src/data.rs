@@ -17,6 +17,7 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 
 use crate::config::Limit;
 use crate::control::{Control, Interruption, Lost, canonical};
+use crate::logging::trouble::Trouble;
 use crate::wire::address::{self, Network};
 
 /// Where the next data connection comes about; one PASV or PORT buys one connection.
@@ -162,6 +163,9 @@ pub fn open(
     }
 }
 
+/// Strangers come as often as they like.
+static STRANGER: Trouble = Trouble::new();
+
 type Interrupted<'a> = &'a mut dyn FnMut(&mut Control<'_>) -> Result<(), Lost>;
 
 fn accept(
@@ -175,11 +179,13 @@ fn accept(
             // Whoever else found the port is turned away, and the wait goes on (RFC 2577 3: port stealing).
             Ok((stream, from)) if canonical(from).ip() == control.peer().ip() => return Ok(stream),
             Ok((_, from)) => {
-                log::warn!(
-                    "[{}] {} a stranger, {from}, came to the passive port and was turned away",
-                    control.number(),
-                    control.peer()
-                );
+                STRANGER.tell(|| {
+                    log::warn!(
+                        "[{}] {} a stranger, {from}, came to the passive port and was turned away",
+                        control.number(),
+                        control.peer()
+                    )
+                });
                 // However many come, one after the other: they do not prolong the wait.
                 if Instant::now() >= deadline() {
                     return Err(nobody_came(listener));

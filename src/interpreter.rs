@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::control::{Control, Heard, Lost};
 use crate::data::Endpoint;
+use crate::logging::Cause;
+use crate::logging::trouble::Trouble;
 use crate::pool::{Guest, Room, Seat};
 use crate::session::{House, Login, Session};
 use crate::transfer;
@@ -18,6 +20,10 @@ use crate::verbs::{self, Answer, Needs, Outcome, Takes};
 use crate::wire::command::{self, Line, VerbName};
 use crate::wire::printable::Printable;
 use crate::wire::reply::{self, Reply};
+
+// What a stranger can do as often as he can connect.
+static NO_HEADER: Trouble = Trouble::new();
+static FOREIGN: Trouble = Trouble::new();
 
 /// Serves one client from the greeting to the goodbye.
 pub fn serve(guest: Guest, house: &Arc<House>) {
@@ -60,9 +66,12 @@ fn introduce(control: &mut Control<'_>, seat: &mut Seat, house: &House) -> bool 
     let client = match control.introduction(by) {
         Ok(client) => client,
         Err(error) => {
-            log::warn!(
-                "[{number}] {balancer} sent no PROXY header that can be read; hung up: {error}"
-            );
+            NO_HEADER.tell(|| {
+                log::warn!(
+                    "[{number}] {balancer} sent no PROXY header that can be read; hung up: {}",
+                    Cause(&error)
+                )
+            });
             return false;
         }
     };
@@ -82,19 +91,22 @@ fn introduce(control: &mut Control<'_>, seat: &mut Seat, house: &House) -> bool 
 fn farewell(session: &Session<'_>, control: &mut Control<'_>, seat: &Seat, lost: Result<(), Lost>) {
     let (number, peer) = (session.number, session.peer);
     match lost {
+        // Port probes come and go without a log-in, and are not worth a line; nor is a flood of them.
+        Ok(()) if matches!(session.login, Login::Stranger | Login::Named) => {
+            log::debug!("[{number}] {peer} left")
+        }
         Ok(()) => log::info!("[{number}] {peer} left"),
         Err(Lost::Closed) if seat.stop_by().is_some() => {
-            let _ = control.send(&reply::CLOSING_DOWN);
+            control.send_at_once(&reply::CLOSING_DOWN);
             log::info!("[{number}] {peer} sent away, the server is stopping");
         }
-        // Port probes come and go without a word, and are not worth a line.
-        Err(Lost::Closed) if matches!(session.login, Login::Stranger) => {
+        Err(Lost::Closed) if matches!(session.login, Login::Stranger | Login::Named) => {
             log::debug!("[{number}] {peer} gone")
         }
         Err(Lost::Closed) => log::info!("[{number}] {peer} gone"),
         Err(Lost::TimedOut) => {
             let done = matches!(session.login, Login::Done(_));
-            let _ = control.send(if done {
+            control.send_at_once(if done {
                 &reply::IDLE
             } else {
                 &reply::LOGIN_TOO_SLOW
@@ -103,10 +115,12 @@ fn farewell(session: &Session<'_>, control: &mut Control<'_>, seat: &Seat, lost:
         }
         // One more reply would only wait as long again.
         Err(Lost::Deaf) => log::info!("[{number}] {peer} reads no replies; hung up"),
-        Err(Lost::Broken(error)) if matches!(session.login, Login::Stranger) => {
-            log::debug!("[{number}] {peer} lost: {error}");
+        Err(Lost::Broken(error)) if matches!(session.login, Login::Stranger | Login::Named) => {
+            log::debug!("[{number}] {peer} lost: {}", Cause(&error));
         }
-        Err(Lost::Broken(error)) => log::info!("[{number}] {peer} lost: {error}"),
+        Err(Lost::Broken(error)) => {
+            log::info!("[{number}] {peer} lost: {}", Cause(&error));
+        }
     }
     control.part();
 }
@@ -150,11 +164,13 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
                 continue;
             }
             Line::Foreign => {
-                log::warn!(
-                    "[{}] {} speaks another protocol; hung up",
-                    session.number,
-                    session.peer
-                );
+                FOREIGN.tell(|| {
+                    log::warn!(
+                        "[{}] {} speaks another protocol; hung up",
+                        session.number,
+                        session.peer
+                    )
+                });
                 return control.send(&reply::USE_ANOTHER_PROTOCOL);
             }
             Line::Command(name, _) => name,
@@ -163,16 +179,22 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
         let user = session.user;
         match answer(session, control, name, log_in_by)? {
             Ok(Answer::Say(reply)) => control.send(&reply)?,
+            // The box has run out of something: the session gives back what it holds.
+            Err(reply) if reply.code() == reply::EXHAUSTED.code() => return control.send(&reply),
             Err(reply) => control.send(&reply)?,
+            // Whoever has guessed wrong waits, but not beyond the time that a log-in may take in all.
             Ok(Answer::SayAt(reply, at)) => {
-                if !control.pause(at) {
+                if !control.pause(at.min(log_in_by)) {
                     return Err(Lost::Closed);
+                }
+                if at > log_in_by {
+                    return Err(Lost::TimedOut);
                 }
                 control.send(&reply)?;
             }
             Ok(Answer::Close(reply)) => return control.send(&reply),
             Ok(Answer::CloseAt(reply, at)) => {
-                control.pause(at);
+                control.pause(at.min(log_in_by));
                 return control.send(&reply);
             }
             Ok(Answer::Recite(listing)) => recite(listing, control, seat)?,

@@ -3,6 +3,8 @@
 //! Everything is counted beforehand, so the worst case can be told at start.  A thread whose client has left waits for
 //! the next one; a few that wait too long go home.
 
+pub mod headroom;
+
 use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,6 +13,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
 
 use crate::sandbox::Confined;
 use crate::sandbox::fences::Fences;
@@ -43,6 +47,9 @@ const ROOM: usize = LINE_MAX + REPLY_MAX + PATHNAMES * PATH_MAX;
 
 /// How long a thread waits for the next client before it goes home.
 const REST: Duration = Duration::from_secs(30);
+
+/// How long a new thread may take to begin before others are begun beside it.
+const BEGINNING: Duration = Duration::from_secs(1);
 
 /// How many threads wait for a client however long none comes.
 const ALWAYS_WAITING: usize = 1;
@@ -111,6 +118,10 @@ struct State {
     rooms: Vec<Room>,
     desks: Vec<Desk>,
     resting: usize,
+    /// Threads that serve, rest, or are about to; never more than seats.
+    threads: usize,
+    /// Threads that have begun, ever.
+    begun: usize,
     number: u64,
     stop_by: Option<Instant>,
 }
@@ -120,6 +131,9 @@ pub struct Pool {
     state: Mutex<State>,
     guest_came: Condvar,
     guest_left: Condvar,
+    /// Held while a thread begins: one at a time takes the memory that was found for it.
+    beginning: Mutex<()>,
+    has_begun: Condvar,
     per_address: usize,
     fences: Fences,
 }
@@ -141,6 +155,8 @@ pub enum NoSeat {
     FullForAddress,
     /// The server is stopping.
     Stopping,
+    /// The system has no memory for another session.
+    NoMemory,
 }
 
 impl std::fmt::Display for NoSeat {
@@ -151,6 +167,7 @@ impl std::fmt::Display for NoSeat {
                 "its address has its share of the seats; --max-per-ip gives more"
             }
             Self::Stopping => "the server is stopping",
+            Self::NoMemory => "no memory is to be had; a lower --max-clients needs less",
         })
     }
 }
@@ -200,6 +217,8 @@ impl Pool {
                 .map(|(block, entries)| Desk { block, entries })
                 .collect(),
             resting: 0,
+            threads: 0,
+            begun: 0,
             number: 0,
             stop_by: None,
         };
@@ -207,6 +226,8 @@ impl Pool {
             state: Mutex::new(state),
             guest_came: Condvar::new(),
             guest_left: Condvar::new(),
+            beginning: Mutex::new(()),
+            has_begun: Condvar::new(),
             per_address,
             fences: Fences::none(),
         }
@@ -242,6 +263,9 @@ impl Pool {
         let Some(index) = state.sitting.iter().position(Option::is_none) else {
             return Err((NoSeat::Full, control));
         };
+        if !headroom::on_the_heap() {
+            return Err((NoSeat::NoMemory, control));
+        }
         state.number += 1;
         let number = state.number;
         let control = Arc::new(control);
@@ -288,41 +312,64 @@ impl Pool {
         clippy::result_large_err,
         reason = "where memory is short, an error must not need a box"
     )]
-    pub fn serve<F>(
-        self: &Arc<Self>,
-        guest: Guest,
-        serve: &Arc<F>,
-    ) -> Result<(), (io::Error, Guest)>
+    pub fn serve<F>(self: &Arc<Self>, guest: Guest, serve: &Arc<F>) -> Result<(), (Errno, Guest)>
     where
         F: Fn(Guest) + Send + Sync + 'static,
     {
         let mut state = self.state();
-        state.waiting.push_back(guest);
-        if state.resting >= state.waiting.len() {
+        // As many threads as taken seats: one of them rests, or is on its way from a client who has left.
+        if state.threads >= state.sitting.iter().flatten().count() {
+            state.waiting.push_back(guest);
             drop(state);
             self.guest_came.notify_one();
             return Ok(());
         }
+        drop(state);
+        let beginning = self.beginning.lock();
+        let _beginning = beginning.unwrap_or_else(PoisonError::into_inner);
+        if !headroom::for_a_thread() {
+            return Err((Errno::ENOMEM, guest));
+        }
+        let mut state = self.state();
+        state.waiting.push_back(guest);
+        state.threads += 1;
+        let begun = state.begun;
         drop(state);
         let (pool, serve) = (self.clone(), serve.clone());
         let started = thread::Builder::new()
             .stack_size(STACK)
             .spawn(move || pool.work(&*serve));
         match started {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.wait_for_beginning(begun);
+                Ok(())
+            }
             Err(error) => {
                 let mut state = self.state();
+                state.threads = state.threads.saturating_sub(1);
                 // Unless a thread has come free in the meantime and taken the guest.
                 match state.waiting.pop_back() {
-                    Some(guest) => Err((error, guest)),
+                    Some(guest) => Err((reason(&error), guest)),
                     None => Ok(()),
                 }
             }
         }
     }
 
+    /// Waits until a thread has all that it needs to begin: what was found for it is not to be found again for another.
+    fn wait_for_beginning(&self, begun: usize) {
+        let state = self.state();
+        let _ = self
+            .has_begun
+            .wait_timeout_while(state, BEGINNING, |state| state.begun == begun);
+    }
+
     /// A thread's life: guest after guest.
     fn work(&self, serve: &dyn Fn(Guest)) {
+        let mut state = self.state();
+        state.begun = state.begun.wrapping_add(1);
+        drop(state);
+        self.has_begun.notify_all();
         if let Err(error) = self.fences.hold(Role::Session) {
             log::error!(
                 "a session could not be held to its system calls, and is not served: {error}"
@@ -344,6 +391,7 @@ impl Pool {
                 return Some(guest);
             }
             if rested && state.resting >= ALWAYS_WAITING || state.stop_by.is_some() {
+                state.threads = state.threads.saturating_sub(1);
                 return None;
             }
             state.resting += 1;
@@ -401,6 +449,11 @@ impl Pool {
             tell(sitting.number, sitting.address, doing);
         }
     }
+}
+
+/// An error as its number: the words of an `io::Error` are made on the heap, where there may be nothing left.
+fn reason(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }
 
 impl Room {

@@ -1,5 +1,7 @@
 //! The front door: accept, find a seat or say 421, hand over to a thread.
 
+mod entrance;
+
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -7,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use listenfd::ListenFd;
 use nix::errno::Errno;
@@ -21,6 +23,8 @@ use crate::config::{Config, Listen};
 use crate::control;
 use crate::interpreter;
 use crate::logging::GOODBYE;
+use crate::logging::trouble::Trouble;
+use crate::pool::headroom;
 use crate::pool::{self, Guest, NoSeat, Pool};
 use crate::sandbox::Confined;
 use crate::sandbox::fences::Role;
@@ -30,15 +34,14 @@ use crate::wire::octets::Cursor;
 use crate::wire::printable::Printable;
 use crate::wire::reply::{self, Reply};
 
+pub use entrance::Entrance;
+
 /// How many clients the kernel may hold for us while the front door is busy: as many as it allows.  A number of our own
 /// would be refused by nix above the C library's SOMAXCONN, which is 128 in musl.
 const BACKLOG: Backlog = Backlog::MAXALLOWABLE;
 
 /// How long the front door rests when the system is out of descriptors or memory: it must not spin.
 const OUT_OF_BREATH: Duration = Duration::from_millis(100);
-
-/// How often the same trouble is told, at most.
-const TROUBLE_EVERY: Duration = Duration::from_secs(10);
 
 /// Descriptors of one session at most: control, data, passive port, file, directory, a pipe's two ends, a user's root.
 const DESCRIPTORS_PER_SEAT: u64 = 8;
@@ -50,14 +53,18 @@ const DESCRIPTORS_BESIDE: u64 = 32;
 ///
 /// # Errors
 /// One line that names the address, the reason and the way out.
-pub fn bind_all(config: &Config) -> Result<Vec<TcpListener>, String> {
-    let given = given(config.policy.data_timeout)?;
+pub fn bind_all(config: &Config) -> Result<Vec<Entrance>, String> {
+    let unread = config.policy.data_timeout;
+    let given = given(unread)?;
     if !given.is_empty() {
-        return Ok(given);
+        return Ok(given.into_iter().map(Entrance::from).collect());
     }
     let places = config.listen.iter();
     places
-        .map(|place| bind(*place, &config.listen, config.policy.data_timeout))
+        .map(|place| {
+            bind(*place, &config.listen, unread)
+                .map(|listener| Entrance::with_side_door(listener, unread))
+        })
         .collect()
 }
 
@@ -153,6 +160,7 @@ fn listener(address: SocketAddr, alone: bool) -> nix::Result<TcpListener> {
         )?;
     }
     socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    entrance::may_have_a_side_door(&socket);
     listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))
 }
@@ -210,17 +218,17 @@ impl Server {
     pub fn open(
         config: &Config,
         house: House,
-        listeners: Vec<TcpListener>,
+        entrances: Vec<Entrance>,
         confined: &Confined,
     ) -> Result<Self, String> {
         let pool = Pool::new(config.max_clients, config.max_per_ip, confined)?;
         let house = Arc::new(house);
-        let listeners: Vec<_> = listeners.into_iter().map(Arc::new).collect();
+        let mut listeners = Vec::new();
         let closing = Arc::new(AtomicBool::new(false));
-        let mut ready = Vec::with_capacity(listeners.len());
-        for listener in &listeners {
+        let mut ready = Vec::with_capacity(entrances.len());
+        for entrance in entrances {
+            let listener = entrance.main().clone();
             let door = Door {
-                listener: listener.clone(),
                 pool: pool.clone(),
                 house: house.clone(),
                 serve: Arc::new({
@@ -228,7 +236,9 @@ impl Server {
                     move |guest: Guest| interpreter::serve(guest, &house)
                 }),
                 closing: closing.clone(),
-                spare: spare(listener),
+                spare: spare(&listener),
+                entrance,
+                full: Trouble::default(),
                 trouble: Trouble::default(),
             };
             let address = listener
@@ -237,6 +247,9 @@ impl Server {
             let fences = confined.fences().clone();
             let (tell, told) = mpsc::sync_channel(0);
             let (open, opened) = mpsc::sync_channel::<()>(0);
+            if !headroom::for_a_thread() {
+                return Err("start a thread: there is no memory for it".to_owned());
+            }
             let thread = thread::Builder::new().stack_size(pool::STACK);
             thread
                 .spawn(move || {
@@ -246,6 +259,7 @@ impl Server {
                     }
                 })
                 .map_err(|error| format!("start a thread: {error}"))?;
+            listeners.push(listener);
             ready.push((address, told, open));
         }
         // Nobody is let in before all fences stand.
@@ -328,19 +342,22 @@ fn spare(listener: &TcpListener) -> Option<OwnedFd> {
 
 /// One listener's thread.
 struct Door<F> {
-    listener: Arc<TcpListener>,
+    entrance: Entrance,
     pool: Arc<Pool>,
     house: Arc<House>,
     serve: Arc<F>,
     closing: Arc<AtomicBool>,
     spare: Option<OwnedFd>,
+    /// No seat was to be had.
+    full: Trouble,
+    /// The system has run out of something; a flood of clients must not keep that from being told.
     trouble: Trouble,
 }
 
 impl<F: Fn(Guest) + Send + Sync + 'static> Door<F> {
     fn keep(mut self) {
         while !self.closing.load(Ordering::Acquire) {
-            match self.listener.accept() {
+            match self.entrance.accept() {
                 Ok((stream, peer)) => self.admit(stream, control::canonical(peer)),
                 Err(error) => self.not_accepted(&error),
             }
@@ -360,49 +377,81 @@ impl<F: Fn(Guest) + Send + Sync + 'static> Door<F> {
                     NoSeat::Full => reply::FULL,
                     NoSeat::FullForAddress => reply::FULL_FOR_YOU,
                     NoSeat::Stopping => reply::CLOSING_DOWN,
+                    NoSeat::NoMemory => reply::EXHAUSTED,
                 };
-                self.trouble
-                    .tell(|| log::warn!("{peer} turned away: {why}"));
+                self.full.tell(|| log::warn!("{peer} turned away: {why}"));
                 return turn_away(&stream, &reply);
             }
         };
-        if let Err((error, guest)) = self.pool.serve(guest, &self.serve) {
-            self.trouble
-                .tell(|| log::error!("{peer} turned away: no thread to be had: {error}"));
-            turn_away(&guest.control, &reply::FULL);
+        if let Err((errno, guest)) = self.pool.serve(guest, &self.serve) {
+            self.trouble.tell(|| {
+                log::error!(
+                    "{peer} turned away: no thread to be had: {}",
+                    match errno {
+                        // "Try again" is what the C library calls it.
+                        Errno::EAGAIN =>
+                            "the limit is reached; raise it (ulimit -u, TasksMax, pids.max)",
+                        errno => errno.desc(),
+                    }
+                )
+            });
+            turn_away(&guest.control, &reply::EXHAUSTED);
         }
     }
 
     fn not_accepted(&mut self, error: &io::Error) {
-        match error.raw_os_error().map(Errno::from_raw) {
+        // The words of an `io::Error` are made on the heap, where there may be nothing left.
+        match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {
             // The client has thought better of it; or the network has something to say that concerns nobody else.
-            Some(
-                Errno::ECONNABORTED
-                | Errno::EINTR
-                | Errno::EPROTO
-                | Errno::ENETDOWN
-                | Errno::EHOSTUNREACH,
-            ) => {}
-            Some(Errno::EMFILE | Errno::ENFILE) => {
-                self.trouble.tell(|| {
-                    log::error!("a client turned away: {error}; raise the limit (ulimit -n)")
-                });
-                drop(self.spare.take());
-                if let Ok((stream, _)) = self.listener.accept() {
-                    turn_away(&stream, &reply::FULL);
-                } else {
-                    thread::sleep(OUT_OF_BREATH);
-                }
-                self.spare = spare(&self.listener);
-            }
+            Errno::ECONNABORTED
+            | Errno::EINTR
+            | Errno::EPROTO
+            | Errno::ENETDOWN
+            | Errno::EHOSTUNREACH => {}
+            errno @ (Errno::EMFILE | Errno::ENFILE) => self.without_descriptors(errno),
             _ if self.closing.load(Ordering::Acquire) => {}
-            _ => {
+            errno => {
                 self.trouble
-                    .tell(|| log::error!("cannot accept clients: {error}"));
+                    .tell(|| log::error!("cannot accept clients: {}", errno.desc()));
                 thread::sleep(OUT_OF_BREATH);
             }
         }
     }
+
+    /// Turns one client away with the descriptor in reserve.
+    ///
+    /// accept(2) looks for a descriptor before it waits for a client, so the wait comes first: by the time that somebody
+    /// knocks there may be descriptors again, and the client is served.
+    fn without_descriptors(&mut self, errno: Errno) {
+        self.entrance.wait();
+        if self.closing.load(Ordering::Acquire) {
+            return;
+        }
+        match self.entrance.accept() {
+            Ok((stream, peer)) => return self.admit(stream, control::canonical(peer)),
+            Err(error) if !is_out_of_descriptors(&error) => return,
+            Err(_) => {}
+        }
+        self.trouble.tell(|| {
+            log::error!(
+                "a client turned away: {}; raise the limit (ulimit -n)",
+                errno.desc()
+            )
+        });
+        drop(self.spare.take());
+        if let Ok((stream, _)) = self.entrance.accept() {
+            turn_away(&stream, &reply::FULL);
+        } else {
+            thread::sleep(OUT_OF_BREATH);
+        }
+        self.spare = spare(self.entrance.main());
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    [Errno::EMFILE, Errno::ENFILE]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(*errno as i32))
 }
 
 /// Says a last word without waiting for anybody.
@@ -416,34 +465,6 @@ fn turn_away(stream: &TcpStream, reply: &Reply<'_>) {
         MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
     );
     let _ = stream.shutdown(std::net::Shutdown::Write);
-}
-
-/// Trouble that comes with every client is told now and then.
-#[derive(Default)]
-struct Trouble {
-    told: Option<Instant>,
-    untold: u32,
-}
-
-impl Trouble {
-    fn tell(&mut self, tell: impl FnOnce()) {
-        let now = Instant::now();
-        if self
-            .told
-            .is_some_and(|told| now.duration_since(told) < TROUBLE_EVERY)
-        {
-            self.untold = self.untold.saturating_add(1);
-            return;
-        }
-        if self.untold > 0 {
-            log::warn!(
-                "{} more clients were turned away since the last line",
-                self.untold
-            );
-        }
-        (self.told, self.untold) = (Some(now), 0);
-        tell();
-    }
 }
 
 /// Serves the one client on standard input (inetd); a signal to stop ends that as it ends a server.

@@ -131,7 +131,7 @@ fn start(share: &Path, log: &Path) -> SocketAddr {
         groups: sandbox::names("/etc/group"),
     };
     let listeners = server::bind_all(&config).unwrap();
-    let address = listeners[0].local_addr().unwrap();
+    let address = listeners[0].main().local_addr().unwrap();
     let confined = sandbox::enter(&config.share, &identity, false).unwrap();
     let house = House {
         policy: config.policy.clone(),

@@ -1058,6 +1058,8 @@ fn syslog_is_written_to_as_ftp_and_its_loss_is_survived() {
     drop(daemon);
     let mut client = Client::knock(places(&said)[0]);
     client.hear(220);
+    client.say("USER a").hear(331);
+    client.say("PASS b").hear(230);
     client.say("QUIT").hear(221);
     client.hear_end();
     kill(

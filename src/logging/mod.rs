@@ -6,6 +6,7 @@
 
 mod sink;
 mod syslog;
+pub mod trouble;
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -16,6 +17,7 @@ use std::path::Path;
 
 use log::LevelFilter;
 use log::Record;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use simplelog::ConfigBuilder;
 use simplelog::WriteLogger;
@@ -27,6 +29,20 @@ use sink::Sink;
 use sink::Stderr;
 use sink::Target;
 use syslog::Syslog;
+
+/// An error in words that are not made on the heap, as those of an [`io::Error`] itself are: it may be the heap that is
+/// full.
+#[derive(Debug)]
+pub struct Cause<'e>(pub &'e io::Error);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.raw_os_error() {
+            Some(number) => f.write_str(Errno::from_raw(number).desc()),
+            None => write!(f, "{}", self.0.kind()),
+        }
+    }
+}
 
 /// Where log daemons listen on Linux, whatever their name.
 const DEV_LOG: &str = "/dev/log";

@@ -6,16 +6,19 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{self, MsgFlags};
 
-use crate::control::{Control, Interruption, Lost};
+use crate::control::{Control, Interruption, LEFT, Lost};
 use crate::pool::Seat;
 use crate::transfer::pace::Pace;
 use crate::wire::reply::{self, Reply};
 
 /// After how many octets without a wait the control connection is listened to.
 const EAR: u64 = 4 * 1024 * 1024;
+
+/// How long a client whose control connection has ended may leave data unread: most likely nobody is there any more.
+const ALONE: Duration = Duration::from_secs(5);
 
 /// Why a transfer ended early.
 #[derive(Debug)]
@@ -152,7 +155,7 @@ impl<'f, 'm> Flow<'f, 'm> {
         if self.moved - self.heard_at < EAR {
             return Ok(());
         }
-        self.glance()
+        self.listen()
     }
 
     /// Waits until the data connection can move octets again.
@@ -161,7 +164,11 @@ impl<'f, 'm> Flow<'f, 'm> {
     /// If it cannot in time, or the client wants no more.
     pub fn wait(&mut self, events: PollFlags) -> Result<(), End> {
         self.note();
-        let patience = Instant::now() + self.patience + self.pace.leisure();
+        let patience = match self.control.has_ended() && events == PollFlags::POLLOUT {
+            true => self.patience.min(ALONE),
+            false => self.patience,
+        };
+        let patience = Instant::now() + patience + self.pace.leisure();
         let stop_by = self.seat.stop_by();
         let deadline = stop_by.map_or(patience, |stop_by| stop_by.min(patience));
         match self.control.watch(self.stream.as_fd(), events, deadline) {
@@ -171,6 +178,30 @@ impl<'f, 'm> Flow<'f, 'm> {
             Err(Lost::TimedOut) => Err(End::Stalled),
             Err(lost) => Err(End::Lost(lost)),
         }
+    }
+
+    /// Listens to the control connection.
+    fn listen(&mut self) -> Result<(), End> {
+        self.heard_at = self.moved;
+        self.note();
+        if self
+            .seat
+            .stop_by()
+            .is_some_and(|stop_by| Instant::now() >= stop_by)
+        {
+            return Err(End::Stopping);
+        }
+        match self.control.interruption().map_err(End::Lost)? {
+            Some(interruption) => self.interrupted(interruption),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the client has sent its last octet on both connections: either alone may be closed for writing by
+    /// somebody who still reads.
+    fn is_left(&self) -> bool {
+        let mut data = [PollFd::new(self.stream.as_fd(), LEFT)];
+        self.control.has_ended() && poll(&mut data, PollTimeout::ZERO).is_ok_and(|count| count > 0)
     }
 
     fn note(&self) {
@@ -227,18 +258,10 @@ impl Sink for Flow<'_, '_> {
     }
 
     fn glance(&mut self) -> Result<(), End> {
-        self.heard_at = self.moved;
-        self.note();
-        if self
-            .seat
-            .stop_by()
-            .is_some_and(|stop_by| Instant::now() >= stop_by)
-        {
-            return Err(End::Stopping);
+        self.listen()?;
+        if self.is_left() {
+            return Err(End::Gone);
         }
-        match self.control.interruption().map_err(End::Lost)? {
-            Some(interruption) => self.interrupted(interruption),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }

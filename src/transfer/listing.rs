@@ -7,6 +7,8 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::io::Errno;
+
 use crate::pool::Desk;
 use crate::session::{Account, Owners};
 use crate::transfer::flow::{End, Sink};
@@ -20,7 +22,8 @@ use crate::wire::reply;
 /// How many directories deep `LIST -R` goes.
 const DEPTH: usize = 16;
 
-/// After how many names without output somebody has to want the rest still.
+/// After how many names somebody has to want the rest still, whether they brought output or not: sockets hold megabytes
+/// of lines that nobody reads.
 const PATIENCE: u32 = 256;
 
 /// How the lines look.
@@ -80,7 +83,7 @@ impl Listing<'_, '_> {
             out: Cursor::new(out),
             sink,
             now: now(),
-            since_output: 0,
+            since_glance: 0,
         };
         if let Some(code) = self.inside {
             reply::begin_lines(code, &mut page.out);
@@ -251,6 +254,8 @@ impl Listing<'_, '_> {
                         scratch.resolve(at, name).is_ok()
                     })?
                 }
+                // A listing that only seems whole is none.
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => return Err(unreadable()),
                 Err(_) => false,
             };
             if !found {
@@ -370,7 +375,7 @@ struct Page<'p> {
     out: Cursor<'p>,
     sink: &'p mut dyn Sink,
     now: i64,
-    since_output: u32,
+    since_glance: u32,
 }
 
 impl Page<'_> {
@@ -386,19 +391,18 @@ impl Page<'_> {
     }
 
     fn flush(&mut self) -> Result<(), End> {
-        self.since_output = 0;
         self.sink.send(self.out.written())?;
         self.out.truncate(0);
         Ok(())
     }
 
-    /// Counts work that may bring no output.
+    /// Counts names, and now and then asks whether the rest is still wanted.
     fn count(&mut self) -> Result<(), End> {
-        self.since_output += 1;
-        if self.since_output < PATIENCE {
+        self.since_glance += 1;
+        if self.since_glance < PATIENCE {
             return Ok(());
         }
-        self.since_output = 0;
+        self.since_glance = 0;
         self.sink.glance()
     }
 }

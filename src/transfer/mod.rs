@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use crate::config::Policy;
 use crate::control::{Control, Lost};
 use crate::data::{self, Endpoint, Failure};
+use crate::logging::Cause;
+use crate::logging::trouble::Trouble;
 use crate::pool::{Desk, Seat};
 use crate::session::{House, Session, UserName};
 use crate::transfer::flow::{End, Flow};
@@ -242,6 +244,10 @@ fn log(
     }
 }
 
+// A client that asks again and again must not fill the log.
+static NO_SOCKET: Trouble = Trouble::new();
+static GIVEN_UP: Trouble = Trouble::new();
+
 /// Says why no data connection came about, and in the log what to do about it.
 fn explain(
     failure: Failure,
@@ -271,7 +277,10 @@ fn explain(
             )
         }
         Failure::NotReached(address, error) => {
-            log::warn!("[{number}] {peer} cannot connect to {address}: {error}; {ACTIVE_REMEDY}");
+            log::warn!(
+                "[{number}] {peer} cannot connect to {address}: {}; {ACTIVE_REMEDY}",
+                Cause(&error)
+            );
             reply::NOT_REACHED
         }
         Failure::Refused(address) => {
@@ -279,7 +288,12 @@ fn explain(
             reply::REFUSED
         }
         Failure::NoSocket(error) => {
-            log::error!("[{number}] {peer} no data connection to be had: {error}");
+            NO_SOCKET.tell(|| {
+                log::error!(
+                    "[{number}] {peer} no data connection to be had: {}",
+                    Cause(&error)
+                )
+            });
             reply::NO_PORT
         }
         Failure::Aborted => {
@@ -302,17 +316,19 @@ pub fn give_up(session: &mut Session<'_>) {
         return;
     };
     if let Some(port) = data::untouched(&listener) {
-        log::warn!(
-            "[{}] {} no data connection came to port {port} before the client gave it up: {}",
-            session.number,
-            session.peer,
-            Remedy {
-                peer: session.peer.ip(),
-                local: Some(session.local.ip()),
-                policy: &session.house.policy,
-                networks: &session.house.networks,
-            }
-        );
+        GIVEN_UP.tell(|| {
+            log::warn!(
+                "[{}] {} no data connection came to port {port} before the client gave it up: {}",
+                session.number,
+                session.peer,
+                Remedy {
+                    peer: session.peer.ip(),
+                    local: Some(session.local.ip()),
+                    policy: &session.house.policy,
+                    networks: &session.house.networks,
+                }
+            )
+        });
     }
 }
 

@@ -2,14 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use crate::accounts::Grant;
 use crate::config::{Rates, Rights};
+use crate::logging::trouble::Trouble;
+use crate::pool::headroom;
 use crate::session::{Account, Login, Session, UserName};
 use crate::tree::Tree;
 use crate::verbs::Answer::{Close, CloseAt, Say, SayAt};
 use crate::verbs::Outcome;
 use crate::wire::printable::Printable;
 use crate::wire::reply::{self, Reply};
+
+/// Who has the password can come again and again.
+static NO_DIRECTORY: Trouble = Trouble::new();
 
 /// How many failed log-ins end a session.
 const FAILURES: u32 = 3;
@@ -28,6 +35,9 @@ pub fn pass<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
     if !matches!(session.login, Login::Named) {
         return Err(reply::USER_FIRST);
     }
+    if !headroom::on_the_heap() {
+        return Ok(Close(reply::EXHAUSTED));
+    }
     let began = Instant::now();
     let house = session.house.clone();
     let grant = house
@@ -44,11 +54,14 @@ pub fn pass<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
     let peer = session.peer;
     let account = match account(session, &grant) {
         Ok(account) => account,
+        Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => return Err(reply::EXHAUSTED),
         Err(error) => {
-            log::error!(
-                "[{number}] {peer} {}: the directory of this user cannot be opened: {error}",
-                grant.name
-            );
+            NO_DIRECTORY.tell(|| {
+                log::error!(
+                    "[{number}] {peer} {}: the directory of this user cannot be opened: {error}",
+                    grant.name
+                )
+            });
             session.login = Login::Stranger;
             return Err(reply::LOGIN_INCORRECT);
         }

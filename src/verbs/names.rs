@@ -23,8 +23,7 @@ pub fn cdup<'s, 'm>(session: &'s mut Session<'m>, _: &[u8]) -> Outcome<'s, 'm> {
 /// Makes the subject the current directory, if it is one that this user may stand in.
 fn enter(session: &mut Session<'_>) -> Result<(), reply::Reply<'static>> {
     let tree = &session.account()?.tree;
-    tree.may_enter(&session.subject)
-        .map_err(|_| reply::NOT_THERE)?;
+    tree.may_enter(&session.subject).map_err(refusal::of_name)?;
     session.here.copy(&session.subject);
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use crate::data::{self, Endpoint};
+use crate::logging::Cause;
+use crate::logging::trouble::Trouble;
 use crate::session::{RepresentationType, Session};
 use crate::transfer;
 use crate::verbs::Answer::Say;
@@ -160,6 +162,9 @@ pub fn epsv<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
     Ok(Say(reply::extended_passive(port)))
 }
 
+/// A client that asks again and again must not fill the log.
+static NO_PORT: Trouble = Trouble::new();
+
 /// Finds a port for a passive data connection, unless all of the range are busy; the one before is given back first.
 ///
 /// # Errors
@@ -173,7 +178,12 @@ pub fn reserve(session: &mut Session<'_>) -> Result<bool, Reply<'static>> {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(false),
         Err(error) => {
             let (number, peer) = (session.number, session.peer);
-            log::error!("[{number}] {peer} no passive port to be had: {error}");
+            NO_PORT.tell(|| {
+                log::error!(
+                    "[{number}] {peer} no passive port to be had: {}",
+                    Cause(&error)
+                )
+            });
             return Err(reply::NO_PORT);
         }
     }

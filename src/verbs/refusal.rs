@@ -1,6 +1,7 @@
 //! From what the kernel says to what the client hears: the one place that decides.
 //!
-//! RFC 959 5.4 lists other codes for RNTO and for uploads than for the rest, so there are three tables.
+//! RFC 959 5.4 lists other codes for RNTO and for uploads than for the rest, so there are three tables.  Where the box
+//! itself has run out of something, all three say 421, which ends the session: that gives back what it holds.
 
 use rustix::io::Errno;
 
@@ -9,6 +10,7 @@ use crate::wire::reply::{self, Reply};
 /// For commands that name something which is there, or make a directory: 550 always.
 pub fn of_name(errno: Errno) -> Reply<'static> {
     match errno {
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => reply::EXHAUSTED,
         Errno::EXIST => reply::EXISTS,
         Errno::NOTEMPTY => reply::NOT_EMPTY,
         Errno::ISDIR => reply::NOT_A_FILE,
@@ -22,6 +24,7 @@ pub fn of_name(errno: Errno) -> Reply<'static> {
 /// For RNTO: 553, but 550 where the old name is at fault.
 pub fn of_new_name(errno: Errno) -> Reply<'static> {
     match errno {
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => reply::EXHAUSTED,
         Errno::XDEV => reply::OTHER_DISK,
         _ => reply::CANNOT_NAME,
     }
@@ -30,6 +33,7 @@ pub fn of_new_name(errno: Errno) -> Reply<'static> {
 /// For STOR, APPE and STOU.
 pub fn of_upload(errno: Errno) -> Reply<'static> {
     match errno {
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => reply::EXHAUSTED,
         Errno::AGAIN => reply::BUSY,
         Errno::NOSPC | Errno::DQUOT => reply::NO_SPACE,
         Errno::FBIG => reply::TOO_LARGE,
@@ -55,6 +59,9 @@ mod tests {
             (Errno::ROFS, 550),
             (Errno::NOSPC, 550),
             (Errno::NAMETOOLONG, 550),
+            (Errno::MFILE, 421),
+            (Errno::NFILE, 421),
+            (Errno::NOMEM, 421),
         ] {
             assert_eq!(of_name(errno).code(), code, "{errno}");
         }

@@ -4,13 +4,16 @@
 //!
 //! The pattern is matched against one name at a time, never across a `/`.  Octets are compared, not
 //! characters: a name need not be UTF-8.  The work is bounded by the pattern's length times the
-//! name's, whatever a stranger sends.
+//! name's, whatever a stranger sends, and a pattern is no longer than a name.
+
+/// The longest pattern, in octets: that of the longest name.  It bounds the work for each name of a large directory.
+pub const PATTERN_MAX: usize = 255;
 
 /// Whether `name` holds a character that could make it a pattern: `*`, `?` or `[`.
 ///
 /// A file may bear such a name all the same; the caller looks for that first.
 pub fn is_pattern(name: &[u8]) -> bool {
-    name.iter().any(|octet| matches!(octet, b'*' | b'?' | b'['))
+    name.len() <= PATTERN_MAX && name.iter().any(|octet| matches!(octet, b'*' | b'?' | b'['))
 }
 
 /// Whether the whole of `name` is described by `pattern`.
@@ -148,6 +151,8 @@ mod tests {
         for name in ["", "a.jpg", "]", "\\", "-l", "{a,b}"] {
             assert!(!is_pattern(name.as_bytes()), "{name}");
         }
+        assert!(is_pattern(&[b'*'; PATTERN_MAX]));
+        assert!(!is_pattern(&[b'*'; PATTERN_MAX + 1]));
     }
 
     #[test]

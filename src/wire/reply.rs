@@ -79,6 +79,10 @@ pub const RENAME_TO_WHAT: Reply = say(350, "And the new name (RNTO)?");
 // lftp lowers its number of connections when it reads `Too many connections`, and retries.
 pub const FULL: Reply = say(421, "Too many connections; try again later.");
 pub const FULL_FOR_YOU: Reply = say(421, "Too many connections from your address.");
+pub const EXHAUSTED: Reply = say(
+    421,
+    "This box has run out of memory or open files; try again later.",
+);
 pub const IDLE: Reply = say(421, "Timeout: nothing said for too long.");
 pub const LOGIN_TOO_SLOW: Reply = say(421, "Timeout: no log-in in time.");
 pub const TOO_MANY_FAILURES: Reply = say(421, "Too many failed log-ins.");

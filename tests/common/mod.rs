@@ -18,6 +18,7 @@
 )]
 
 pub mod client;
+pub mod crowd;
 pub mod programs;
 pub mod replies;
 pub mod server;

@@ -22,7 +22,21 @@ pub struct Share {
 
 impl Share {
     pub fn new() -> Self {
-        let outer = fresh_directory();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// In memory where there is such a place, for what is made of very many files.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if nix::unistd::access(memory, nix::unistd::AccessFlags::W_OK).is_ok() {
+            Self::below(memory)
+        } else {
+            Self::new()
+        }
+    }
+
+    fn below(place: &Path) -> Self {
+        let outer = fresh_directory_in(place);
         let top = outer.join("share");
         fs::create_dir(&top).unwrap();
         let share = Self { outer, top };
@@ -206,10 +220,13 @@ fn fingerprint_below(directory: &Path, lines: &mut Vec<String>) {
 
 /// A new directory that every user can enter.
 pub fn fresh_directory() -> PathBuf {
+    fresh_directory_in(&std::env::temp_dir())
+}
+
+fn fresh_directory_in(place: &Path) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let path =
-        std::env::temp_dir().join(format!("pocketftpd-test-{}-{number}", std::process::id()));
+    let path = place.join(format!("pocketftpd-test-{}-{number}", std::process::id()));
     remove(&path); // left by a run that was killed under the same process number
     fs::create_dir(&path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,0 +1,74 @@
+//! Trouble that comes with every client is told now and then: a flood of clients must not become a flood of lines.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+/// How often the same trouble is told, at most.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// One kind of trouble.
+#[derive(Debug)]
+pub struct Trouble(Mutex<Told>);
+
+#[derive(Debug)]
+struct Told {
+    last: Option<Instant>,
+    untold: u32,
+}
+
+impl Default for Trouble {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Trouble {
+    /// One that was never told.
+    pub const fn new() -> Self {
+        Self(Mutex::new(Told {
+            last: None,
+            untold: 0,
+        }))
+    }
+
+    /// Calls `tell`, which logs it, unless that was done a moment ago; then it is only counted.
+    pub fn tell(&self, tell: impl FnOnce()) {
+        if let Some(untold) = self.turn(Instant::now()) {
+            if untold > 0 {
+                log::warn!("{untold} lines like the next one were left out");
+            }
+            tell();
+        }
+    }
+
+    /// Whether it may be told again, and how often it was not.
+    fn turn(&self, now: Instant) -> Option<u32> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let early = |last| now.saturating_duration_since(last) < EVERY;
+        if told.last.is_some_and(early) {
+            told.untold = told.untold.saturating_add(1);
+            return None;
+        }
+        told.last = Some(now);
+        Some(std::mem::take(&mut told.untold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_is_told_every_ten_seconds_with_the_number_of_those_left_out() {
+        let (trouble, now) = (Trouble::new(), Instant::now());
+        assert_eq!(trouble.turn(now), Some(0));
+        for _ in 0..1000 {
+            assert_eq!(trouble.turn(now + EVERY / 2), None);
+        }
+        assert_eq!(trouble.turn(now + EVERY), Some(1000));
+        assert_eq!(trouble.turn(now + EVERY), None);
+        assert_eq!(trouble.turn(now + EVERY * 2), Some(1));
+    }
+}
