@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 
 use crate::wire::address;
 use crate::wire::octets::Cursor;
+use crate::wire::printable::pieces;
 use crate::wire::time;
 
 /// One reply: its code, and a text that is put together when it is sent.
@@ -439,26 +440,20 @@ impl Reply<'_> {
     }
 }
 
-/// Writes octets of a client's or a file's, so that they stay inside their line: control characters but tabs become `?`,
-/// and 0xFF is doubled, since alone it is Telnet's escape (RFC 854).
+/// Writes octets of a client's or a file's, so that they stay inside their line and steer no terminal: control characters
+/// but tabs become `?`, and 0xFF is doubled, since alone it is Telnet's escape (RFC 854).
 pub fn escape(octets: &[u8], out: &mut Cursor<'_>) {
-    for run in octets.chunk_by(|a, b| is_plain(*a) == is_plain(*b)) {
-        if run.first().is_some_and(|octet| is_plain(*octet)) {
-            out.push(run);
-            continue;
+    pieces(octets, |piece, control| {
+        if control && piece != b"\t" {
+            return out.octet(b'?');
         }
-        for octet in run {
-            if *octet == 0xFF {
-                out.push(b"\xFF\xFF");
-            } else {
-                out.octet(b'?');
+        for run in piece.split_inclusive(|octet| *octet == 0xFF) {
+            out.push(run);
+            if run.ends_with(b"\xFF") {
+                out.octet(0xFF);
             }
         }
-    }
-}
-
-fn is_plain(octet: u8) -> bool {
-    octet == b'\t' || (!octet.is_ascii_control() && octet != 0xFF)
+    });
 }
 
 #[cfg(test)]
