@@ -116,6 +116,9 @@ struct Flags {
     /// OCTAL, mode bits that new files do not get (default: 022)
     #[argh(option, from_str_fn(values::umask))]
     umask: Option<u16>,
+    /// say 226 when the disk has it, not before (default: off)
+    #[argh(switch)]
+    sync: bool,
     /// TEXT of the greeting (default: pocketftpd ready)
     #[argh(option, from_str_fn(values::banner))]
     banner: Option<String>,
@@ -253,6 +256,7 @@ impl Flags {
                 login_timeout: self.login_timeout.unwrap_or(Duration::from_secs(60)),
                 data_timeout: self.data_timeout.unwrap_or(Duration::from_secs(60)),
                 umask: self.umask.unwrap_or(0o022),
+                sync: self.sync,
                 banner: self.banner.unwrap_or_else(|| "pocketftpd ready".to_owned()),
             },
             log: Log {

@@ -86,6 +86,8 @@ pub struct Policy {
     pub data_timeout: Duration,
     /// Mode bits that new files and directories do not get.
     pub umask: u16,
+    /// A change is on the disk before it is said to be done.
+    pub sync: bool,
     /// The text of the greeting.
     pub banner: String,
 }

@@ -42,6 +42,14 @@ pub struct House {
 }
 
 impl House {
+    /// The share as a tree.
+    ///
+    /// # Errors
+    /// If the share cannot be opened.
+    pub fn tree(&self) -> rustix::io::Result<Tree> {
+        Tree::share(self.wall, &self.identity, self.policy.sync)
+    }
+
     /// Makes sure that every user's own directory can be entered; called once the walls stand.
     ///
     /// # Errors
@@ -52,8 +60,7 @@ impl House {
             let mut room = [0; PATH_MAX];
             let mut pathname = Pathname::root(&mut room);
             let entered = pathname.enter(&directory).map_err(|_| Errno::NAMETOOLONG);
-            let opened =
-                entered.and_then(|()| Tree::share(self.wall, &self.identity)?.below(&pathname));
+            let opened = entered.and_then(|()| self.tree()?.below(&pathname));
             match opened {
                 Ok(_) => {}
                 Err(Errno::NOSYS) => {

@@ -27,6 +27,8 @@ pub struct Tree {
     /// The directory that is this account's root; `None` where that is the root of the process.
     root: Option<OwnedFd>,
     identity: Arc<Identity>,
+    /// Whether a change is on the disk before it is said to be done.
+    sync: bool,
 }
 
 /// A file that is being written, held against other uploads until it is dropped.
@@ -35,6 +37,8 @@ pub struct Upload {
     file: Option<OwnedFd>,
     beginning: Beginning,
     is_empty: bool,
+    /// Whom to ask for the name to be on the disk; `None` where nobody wants to know.
+    flush: Option<Flush>,
 }
 
 impl Upload {
@@ -55,6 +59,47 @@ impl Upload {
             }
         }
         Ok(File::from(file))
+    }
+
+    /// Under `--sync`, waits until the disk has what was written.
+    ///
+    /// # Errors
+    /// What the kernel says: what was written is not on the disk, or not all of it.
+    pub fn flush_contents(&self, file: &File) -> Result<()> {
+        match self.flush {
+            Some(_) => rustix::io::retry_on_intr(|| rustix::fs::fdatasync(file)),
+            None => Ok(()),
+        }
+    }
+
+    /// Under `--sync`, waits until the disk has the file's name; the file is closed by then.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn flush_name(&self) -> Result<()> {
+        self.flush.as_ref().map_or(Ok(()), Flush::wait)
+    }
+}
+
+/// What makes a name outlast a power cut: its directory, where that may be read.
+#[derive(Debug)]
+struct Flush(Option<OwnedFd>);
+
+impl Flush {
+    fn wait(&self) -> Result<()> {
+        let flushed = match &self.0 {
+            Some(directory) => rustix::io::retry_on_intr(|| rustix::fs::fsync(directory)),
+            None => Err(Errno::NOTSUP),
+        };
+        match flushed {
+            // A directory that may be written and not read, or a file system that flushes none alone: sync(2) needs no
+            // descriptor, and tells of no error.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                rustix::fs::sync();
+                Ok(())
+            }
+            flushed => flushed,
+        }
     }
 }
 
@@ -78,11 +123,11 @@ const ALWAYS: OFlags = OFlags::CLOEXEC
     .union(OFlags::NONBLOCK);
 
 impl Tree {
-    /// The whole share, behind the wall that the process has.
+    /// The whole share, behind the wall that the process has; with `sync` no change is done before the disk has it.
     ///
     /// # Errors
     /// If the share cannot be opened.
-    pub fn share(wall: Wall, identity: &Arc<Identity>) -> Result<Self> {
+    pub fn share(wall: Wall, identity: &Arc<Identity>, sync: bool) -> Result<Self> {
         let root = match wall {
             Wall::Chroot | Wall::UserNamespace => None,
             Wall::Openat2 => Some(rustix::fs::openat(
@@ -95,6 +140,7 @@ impl Tree {
         Ok(Self {
             root,
             identity: identity.clone(),
+            sync,
         })
     }
 
@@ -116,6 +162,7 @@ impl Tree {
         Ok(Self {
             root,
             identity: self.identity.clone(),
+            sync: self.sync,
         })
     }
 
@@ -149,6 +196,12 @@ impl Tree {
         if self.root.is_none() {
             return act(CWD, pathname.below());
         }
+        let parent = self.open_parent(pathname, OFlags::PATH)?;
+        act(parent.as_fd(), pathname.name_for_kernel())
+    }
+
+    /// Opens the directory that holds `pathname`'s last component.
+    fn open_parent(&self, pathname: &Pathname<'_>, flags: OFlags) -> Result<OwnedFd> {
         let mut room = [0; PATH_MAX];
         let parent = pathname.parent_below();
         let parent = if parent.is_empty() { b"." } else { parent };
@@ -156,8 +209,18 @@ impl Tree {
             .ok_or(Errno::NAMETOOLONG)?
             .copy_from_slice(parent);
         let parent = CStr::from_bytes_until_nul(&room).map_err(|_| Errno::NAMETOOLONG)?;
-        let parent = self.open_below(parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-        act(parent.as_fd(), pathname.name_for_kernel())
+        self.open_below(parent, flags | OFlags::DIRECTORY, Mode::empty())
+    }
+
+    /// What to wait for when the name has changed, if somebody wants that.
+    fn flush(&self, pathname: &Pathname<'_>) -> Option<Flush> {
+        self.sync
+            .then(|| Flush(self.open_parent(pathname, OFlags::RDONLY | ALWAYS).ok()))
+    }
+
+    /// Under `--sync`, waits until the disk has the change of a name.
+    fn changed(&self, pathname: &Pathname<'_>) -> Result<()> {
+        self.flush(pathname).as_ref().map_or(Ok(()), Flush::wait)
     }
 
     /// What is known of a name; a link is followed.
@@ -228,6 +291,8 @@ impl Tree {
         beginning: Beginning,
         mask: u16,
     ) -> Result<Upload> {
+        // Before the file is made: its directory may have another name at the end of a long upload.
+        let flush = self.flush(pathname);
         let flags = OFlags::WRONLY | OFlags::CREATE | ALWAYS;
         let file = match self.open(pathname, flags, mode(NEW_FILE, mask)) {
             Err(Errno::NXIO) => return Err(Errno::ISDIR),
@@ -245,6 +310,7 @@ impl Tree {
             file: Some(file),
             beginning,
             is_empty: stat.st_size == 0,
+            flush,
         })
     }
 
@@ -253,6 +319,7 @@ impl Tree {
     /// # Errors
     /// `EXIST` if it is; else what the kernel says.
     pub fn write_new(&self, pathname: &Pathname<'_>, mask: u16) -> Result<Upload> {
+        let flush = self.flush(pathname);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | ALWAYS;
         let file = self.open(pathname, flags, mode(NEW_FILE, mask))?;
         // Nobody else can have it open for upload and locked before us for longer than a look.
@@ -261,6 +328,7 @@ impl Tree {
             file: Some(file),
             beginning: Beginning::Replace,
             is_empty: true,
+            flush,
         })
     }
 
@@ -271,7 +339,8 @@ impl Tree {
     pub fn make_directory(&self, pathname: &Pathname<'_>, mask: u16) -> Result<()> {
         self.in_parent(pathname, |parent, name| {
             rustix::fs::mkdirat(parent, name, mode(NEW_DIRECTORY, mask))
-        })
+        })?;
+        self.changed(pathname)
     }
 
     /// Removes an empty directory.
@@ -281,7 +350,8 @@ impl Tree {
     pub fn remove_directory(&self, pathname: &Pathname<'_>) -> Result<()> {
         self.in_parent(pathname, |parent, name| {
             rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
-        })
+        })?;
+        self.changed(pathname)
     }
 
     /// Removes anything but a directory.
@@ -291,7 +361,8 @@ impl Tree {
     pub fn remove_file(&self, pathname: &Pathname<'_>) -> Result<()> {
         self.in_parent(pathname, |parent, name| {
             rustix::fs::unlinkat(parent, name, AtFlags::empty())
-        })
+        })?;
+        self.changed(pathname)
     }
 
     /// Makes a symbolic link; no client can, `--check` tries where one leads.
@@ -319,7 +390,13 @@ impl Tree {
             self.in_parent(to, |to_parent, to_name| {
                 rustix::fs::renameat(from_parent, from_name, to_parent, to_name)
             })
-        })
+        })?;
+        // The new name first: after a power cut in between the file has two names rather than none.
+        self.changed(to)?;
+        if from.parent_below() == to.parent_below() {
+            return Ok(());
+        }
+        self.changed(from)
     }
 
     /// Sets the permission bits of a file or directory.

@@ -78,7 +78,7 @@ pub fn run(
         *wait = DATA_TIME.min(*wait);
     }
     house.proxies.clear();
-    let Ok(tree) = Tree::share(house.wall, &house.identity) else {
+    let Ok(tree) = house.tree() else {
         return report.bad("self-test: the share cannot be opened");
     };
     let house = Arc::new(house);

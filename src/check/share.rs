@@ -12,7 +12,6 @@ use crate::config::Config;
 use crate::sandbox;
 use crate::session::House;
 use crate::tree;
-use crate::tree::Tree;
 use crate::wire::listing::Kind;
 use crate::wire::pathname::PATH_MAX;
 use crate::wire::pathname::Pathname;
@@ -120,7 +119,7 @@ pub fn examine(report: &mut Out, config: &Config, house: &House) -> Option<Usabl
 fn may_write(report: &mut Out, config: &Config, house: &House, unwritable: &Names) -> bool {
     let name = &house.identity.name;
     let (shown, user) = (config.share.display(), house.identity.uid);
-    let Ok(tree) = Tree::share(house.wall, &house.identity) else {
+    let Ok(tree) = house.tree() else {
         return false;
     };
     if let Err(why) = sandbox::may_use(&config.share, &house.identity, true) {
@@ -155,7 +154,7 @@ fn may_write(report: &mut Out, config: &Config, house: &House, unwritable: &Name
 /// Walks through the share, within bounds.
 fn look(house: &House, writable: bool) -> Seen {
     let mut seen = Seen::default();
-    let Ok(tree) = Tree::share(house.wall, &house.identity) else {
+    let Ok(tree) = house.tree() else {
         return seen;
     };
     // What is mounted below may be no disk, and its files not what they seem (/proc).

@@ -1,6 +1,7 @@
 //! STOR, APPE and STOU: a file from the client (RFC 959 4.1.3).
 //!
-//! 226 is a promise: it comes after the last octet is in the file and the file is closed without error.
+//! 226 is a promise: it comes after the last octet is in the file and the file is closed without error; under `--sync`,
+//! after the disk has both the octets and the name.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,17 +28,21 @@ pub fn store(
     ascii: bool,
     block: &mut [u8],
 ) -> Result<Reply<'static>, End> {
-    let file = upload
-        .begin()
-        .map_err(|errno| End::Refused(refused(Errno::from_raw(errno.raw_os_error()))))?;
+    let file = upload.begin().map_err(failed)?;
     if ascii {
         take_ascii(flow, &file, block)?;
     } else {
         take_image(flow, &file, block)?;
     }
+    upload.flush_contents(&file).map_err(failed)?;
     // Some file systems tell only now that the disk is full (NFS).
     unistd::close(file).map_err(|errno| End::Refused(refused(errno)))?;
+    upload.flush_name().map_err(failed)?;
     Ok(reply::MOVED)
+}
+
+fn failed(errno: rustix::io::Errno) -> End {
+    End::Refused(refused(Errno::from_raw(errno.raw_os_error())))
 }
 
 fn refused(errno: Errno) -> Reply<'static> {

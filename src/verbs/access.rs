@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use crate::accounts::Grant;
 use crate::config::Rights;
 use crate::session::{Account, Login, Session, UserName};
-use crate::tree::Tree;
 use crate::verbs::Answer::{Close, CloseAt, Say, SayAt};
 use crate::verbs::Outcome;
 use crate::wire::printable::Printable;
@@ -90,8 +89,7 @@ fn refuse<'s, 'm>(
 }
 
 fn account(session: &mut Session<'_>, grant: &Grant) -> Result<Account, rustix::io::Errno> {
-    let house = &session.house;
-    let share = Tree::share(house.wall, &house.identity)?;
+    let share = session.house.tree()?;
     session.subject.clear();
     session
         .subject
