@@ -149,7 +149,7 @@ impl Listing<'_, '_> {
             _ => false,
         };
         if !matches!(self.style, Style::Facts(_))
-            && let Some(sorted) = sorted(directory, names, entries).map_err(|_| unreadable())?
+            && let Some(sorted) = sorted(directory, names, entries).map_err(unreadable)?
         {
             for name in sorted {
                 self.name(directory, matching, writable, name, page)?;
@@ -162,7 +162,7 @@ impl Listing<'_, '_> {
             result.is_ok()
         });
         result?;
-        read.map_err(|_| unreadable())
+        read.map_err(unreadable)
     }
 
     /// Sends the line of one name, unless it has vanished or does not match.
@@ -290,8 +290,11 @@ impl Listing<'_, '_> {
 /// Room for a link's target, in octets.
 const TARGET: usize = 4095;
 
-fn unreadable() -> End {
-    End::Refused(reply::READ_ERROR)
+fn unreadable(errno: rustix::io::Errno) -> End {
+    End::Failed(
+        reply::READ_ERROR,
+        nix::errno::Errno::from_raw(errno.raw_os_error()),
+    )
 }
 
 fn now() -> i64 {
@@ -321,7 +324,7 @@ fn next_directory(
         !found && result.is_ok()
     });
     result?;
-    read.map_err(|_| unreadable())?;
+    read.map_err(unreadable)?;
     Ok(found)
 }
 

@@ -28,29 +28,32 @@ pub fn store(
     ascii: bool,
     block: &mut [u8],
 ) -> Result<Reply<'static>, End> {
-    let file = upload.begin().map_err(failed)?;
+    let file = upload.begin().map_err(from_tree)?;
     if ascii {
         take_ascii(flow, &file, block)?;
     } else {
         take_image(flow, &file, block)?;
     }
-    upload.flush_contents(&file).map_err(failed)?;
+    upload.flush_contents(&file).map_err(from_tree)?;
     // Some file systems tell only now that the disk is full (NFS).
-    unistd::close(file).map_err(|errno| End::Refused(refused(errno)))?;
-    upload.flush_name().map_err(failed)?;
+    unistd::close(file).map_err(failed)?;
+    upload.flush_name().map_err(from_tree)?;
     Ok(reply::MOVED)
 }
 
-fn failed(errno: rustix::io::Errno) -> End {
-    End::Refused(refused(Errno::from_raw(errno.raw_os_error())))
-}
-
-fn refused(errno: Errno) -> Reply<'static> {
-    match errno {
+/// What the client hears, and the log, where the disk takes no more.
+fn failed(errno: Errno) -> End {
+    let reply = match errno {
         Errno::ENOSPC | Errno::EDQUOT => reply::NO_SPACE,
         Errno::EFBIG => reply::TOO_LARGE,
         _ => reply::WRITE_ERROR,
-    }
+    };
+    End::Failed(reply, errno)
+}
+
+/// The same errors from the room below.
+fn from_tree(errno: rustix::io::Errno) -> End {
+    failed(Errno::from_raw(errno.raw_os_error()))
 }
 
 fn take_image(flow: &mut Flow<'_, '_>, file: &File, block: &mut [u8]) -> Result<(), End> {
@@ -115,7 +118,7 @@ fn write_all(file: &File, mut octets: &[u8]) -> Result<(), End> {
             Ok(0) => return Err(End::Refused(reply::WRITE_ERROR)),
             Ok(count) => octets = octets.get(count..).unwrap_or_default(),
             Err(Errno::EINTR) => {}
-            Err(errno) => return Err(End::Refused(refused(errno))),
+            Err(errno) => return Err(failed(errno)),
         }
     }
     Ok(())
@@ -187,7 +190,7 @@ impl Pipe {
                         flow.moved(count)?;
                         return Ok(Poured::CannotSplice);
                     }
-                    Err(errno) => return Err(End::Refused(refused(errno))),
+                    Err(errno) => return Err(failed(errno)),
                 }
             }
             flow.moved(count)?;
@@ -212,7 +215,7 @@ impl Pipe {
                 Ok(0) => return Err(End::Refused(reply::WRITE_ERROR)),
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
-                Err(errno) => return Err(End::Refused(refused(errno))),
+                Err(errno) => return Err(failed(errno)),
             };
             write_all(file, block.get(..count).unwrap_or_default())?;
             left = left.saturating_sub(count);
