@@ -62,6 +62,9 @@ struct Flags {
     /// DIR, the directory to share; the only flag that is needed
     #[argh(option, from_str_fn(values::path))]
     share: Option<PathBuf>,
+    /// DIR is a mount point whose medium comes and goes (default: off)
+    #[argh(switch)]
+    removable: bool,
     /// [ADDR:]PORT, may be given again (default: 21, all addresses)
     #[argh(option, from_str_fn(values::listen))]
     listen: Vec<Listen>,
@@ -238,6 +241,7 @@ impl Flags {
         };
         Ok(Config {
             share,
+            removable: self.removable,
             listen,
             anonymous,
             users: self.users,

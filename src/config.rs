@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Config {
     /// The directory to share.
     pub share: PathBuf,
+    /// The share is a mount point whose medium comes and goes.
+    pub removable: bool,
     /// Where control connections are taken; never empty.
     pub listen: Vec<Listen>,
     /// What clients without an account of their own may do; `None` lets in named users only.

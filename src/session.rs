@@ -13,6 +13,7 @@ use crate::data::Endpoint;
 use crate::pool::PATHNAMES;
 use crate::sandbox::{Identity, Wall};
 use crate::tree::Tree;
+use crate::tree::medium::Medium;
 use crate::wire::address::Network;
 use crate::wire::listing::Facts;
 use crate::wire::octets::Octets;
@@ -33,6 +34,8 @@ pub struct House {
     pub identity: Arc<Identity>,
     /// What confines the process.
     pub wall: Wall,
+    /// The medium that is the share, where media come and go.
+    pub medium: Option<Arc<Medium>>,
     /// The networks that this box is directly connected to.
     pub networks: Vec<Network>,
     /// Load balancers that say with the PROXY protocol who the client is.
@@ -47,7 +50,12 @@ impl House {
     /// # Errors
     /// If the share cannot be opened.
     pub fn tree(&self) -> rustix::io::Result<Tree> {
-        Tree::share(self.wall, &self.identity, self.policy.sync)
+        Tree::share(
+            self.wall,
+            self.medium.as_ref(),
+            &self.identity,
+            self.policy.sync,
+        )
     }
 
     /// Makes sure that every user's own directory can be entered; called once the walls stand.

@@ -23,8 +23,7 @@ pub fn cdup<'s, 'm>(session: &'s mut Session<'m>, _: &[u8]) -> Outcome<'s, 'm> {
 /// Makes the subject the current directory, if it is one that this user may stand in.
 fn enter(session: &mut Session<'_>) -> Result<(), reply::Reply<'static>> {
     let tree = &session.account()?.tree;
-    tree.may_enter(&session.subject)
-        .map_err(|_| reply::NOT_THERE)?;
+    tree.may_enter(&session.subject).map_err(refusal::of_name)?;
     session.here.copy(&session.subject);
     Ok(())
 }
@@ -61,7 +60,7 @@ pub fn dele<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
         .writer()?
         .tree
         .remove_file(&session.subject)
-        .map_err(refusal::of_name)?;
+        .map_err(refusal::of_file)?;
     Ok(Say(reply::DELETED))
 }
 
@@ -72,7 +71,7 @@ pub fn rnfr<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
         .writer()?
         .tree
         .stat_link(&session.subject)
-        .map_err(refusal::of_name)?;
+        .map_err(refusal::of_file)?;
     session.rename_from.copy(&session.subject);
     session.renaming = true;
     Ok(Say(reply::RENAME_TO_WHAT))

@@ -52,6 +52,10 @@ const fn say(code: u16, text: &'static str) -> Reply<'static> {
     }
 }
 
+// RFC 959 5.4 has 450 for some verbs, and 550 alone for others.
+const DISK_FAILS_TEXT: &str = "The disk does not answer; try again later.";
+const NO_MEDIUM_TEXT: &str = "The medium is not there; try again later.";
+
 pub const OKAY: Reply = say(200, "Done.");
 pub const TYPE_ASCII: Reply = say(200, "Type is ASCII.");
 pub const TYPE_IMAGE: Reply = say(200, "Type is image.");
@@ -101,6 +105,8 @@ pub const STALLED: Reply = say(426, "Nothing moved for too long; transfer aborte
 pub const TRANSFER_ABORTED: Reply = say(426, "Transfer aborted.");
 pub const BUSY: Reply = say(450, "Another upload holds this file.");
 pub const TRY_LATER: Reply = say(450, "Not available now.");
+pub const DISK_FAILS: Reply = say(450, DISK_FAILS_TEXT);
+pub const NO_MEDIUM: Reply = say(450, NO_MEDIUM_TEXT);
 pub const READ_ERROR: Reply = say(451, "Cannot read the file to its end.");
 pub const WRITE_ERROR: Reply = say(451, "Cannot write the file.");
 pub const SHRUNK: Reply = say(451, "The file became shorter while it was sent.");
@@ -135,6 +141,9 @@ pub const LOGIN_INCORRECT: Reply = say(530, "Log-in incorrect.");
 /// One text for "absent" and "forbidden": a refusal must not map the tree.
 pub const NOT_THERE: Reply = say(550, "No such file, or no permission.");
 pub const READ_ONLY: Reply = say(550, "Read-only: nothing may be changed here.");
+pub const DISK_FAILS_HERE: Reply = say(550, DISK_FAILS_TEXT);
+pub const NO_MEDIUM_HERE: Reply = say(550, NO_MEDIUM_TEXT);
+pub const READ_ONLY_DISK: Reply = say(550, "The disk is read-only.");
 pub const EXISTS: Reply = say(550, "That name is taken.");
 pub const NOT_EMPTY: Reply = say(550, "The directory is not empty.");
 pub const NOT_A_FILE: Reply = say(550, "Not a regular file.");

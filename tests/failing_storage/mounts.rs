@@ -77,7 +77,8 @@ impl Mounted {
     pub fn device(&self) -> PathBuf {
         let mounts = std::fs::read_to_string("/proc/thread-self/mounts").unwrap();
         let rows = mounts.lines().map(|row| row.split(' ').collect::<Vec<_>>());
-        let here = rows.filter(|row| Path::new(row[1]) == self.0).last();
+        let mut rows = rows;
+        let here = rows.rfind(|row| Path::new(row[1]) == self.0);
         PathBuf::from(here.unwrap()[0])
     }
 
