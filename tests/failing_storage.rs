@@ -251,6 +251,33 @@ fn an_error_of_the_disk_while_reading_is_451_and_the_data_ends() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_read_to_its_end_is_no_complete_listing() {
+    in_own_mounts(|| {
+        let (share, disk) = (Share::new(), Disk::default());
+        let Some(_plugged) = disk.plug_in(share.top()) else {
+            return;
+        };
+        disk.write_file("f", b"x");
+        let server = Server::start(&share, &[]);
+        let mut client = binary(&server);
+        disk.fails(Faults {
+            list: Some(Errno::EIO),
+            ..Faults::default()
+        });
+        for line in ["LIST", "LIST -R", "NLST", "NLST *", "MLSD"] {
+            let data = client.data();
+            client.say(line).hear(150);
+            drain(&mut data.stream());
+            client.hear(451);
+            client.hear_nothing();
+        }
+        server.wait_for_logs("failed (451: I/O error)", 5);
+        disk.fails(Faults::default());
+        assert_eq!(client.nlst(""), ["f"]);
+    });
+}
+
+#[test]
 fn an_error_of_the_disk_while_writing_or_closing_is_no_success() {
     in_own_mounts(|| {
         let (share, disk) = (Share::new(), Disk::default());

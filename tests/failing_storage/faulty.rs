@@ -29,6 +29,8 @@ pub struct Faults {
     pub read: Option<(u64, Errno)>,
     /// Writing from this octet on.
     pub write: Option<(u64, Errno)>,
+    /// Reading the directory.
+    pub list: Option<Errno>,
     /// close(2) of a file.
     pub close: Option<Errno>,
     /// fsync(2) and fdatasync(2) of a file.
@@ -367,6 +369,9 @@ impl Filesystem for Disk {
             Ok(state) => state,
             Err(errno) => return reply.error(errno),
         };
+        if let Some(errno) = state.faults.list {
+            return reply.error(errno);
+        }
         for (number, (name, inode)) in (1..).zip(&state.names) {
             if number > offset && reply.add(INodeNo(*inode), number, FileType::RegularFile, name) {
                 break;
