@@ -24,12 +24,12 @@ use std::net::{Shutdown, TcpStream};
 
 use common::client::drain;
 use common::server::{Launch, run_to_end};
-use common::share::NOBODY;
-use common::{Client, PATIENCE, Server, Share, assert_same_octets, eventually, noise, skip};
+use common::{
+    Client, PATIENCE, Server, Share, assert_same_octets, eventually, noise, program, skip,
+};
 use failing_storage::faulty::{Disk, Faults};
-use failing_storage::mounts::{Mounted, ext4, in_own_mounts, run};
+use failing_storage::mounts::{Mounted, image, in_own_mounts, run};
 use fuser::Errno;
-use nix::sys::quota::{Dqblk, QuotaType, QuotaValidFlags, quotactl_set};
 
 fn binary(server: &Server) -> Client {
     let mut client = Client::login(server);
@@ -53,23 +53,35 @@ fn pour(client: &mut Client, line: &str, octets: &[u8]) {
 const LOADS: [(&str, usize); 3] = [("TYPE I", 50_000), ("TYPE I", 3 << 20), ("TYPE A", 3 << 20)];
 
 /// Nothing is stored while there is no room, in any way to store, and the same session stores as soon as there is.
-fn no_room_is_no_success(client: &mut Client, share: &Share, make_room: &mut dyn FnMut(bool)) {
+/// `room_for` leaves no room for so many octets, or takes every limit away.
+fn no_room_is_no_success(
+    client: &mut Client,
+    share: &Share,
+    room_for: &mut dyn FnMut(Option<usize>),
+) {
     for (kind, len) in LOADS {
         client.say(kind).hear(200);
         for line in ["STOR f", "APPE f", "STOU u"] {
-            make_room(false);
-            pour(client, line, &noise(len));
-            client.hear_one_of(&[452, 552]);
+            room_for(Some(len));
+            let data = client.data();
+            // A small quota is used up by the name alone.
+            if client.say(line).hear_one_of(&[150, 452, 552]).code == 150 {
+                let mut stream = data.stream();
+                stream.write_all(&noise(len)).ok();
+                stream.shutdown(Shutdown::Write).ok();
+                client.hear_one_of(&[452, 552]);
+            } else {
+                assert!(len < 1 << 20, "not even begun");
+            }
             client.hear_nothing();
-            make_room(true);
+            room_for(None);
             for name in client.nlst("") {
                 client.say(format!("DELE {name}")).hear(250);
             }
-            let line = if kind == "TYPE I" { line } else { "STOR f" };
             client.give(line, b"room\r\n");
             let name = client.nlst("").remove(0);
-            let stored = if kind == "TYPE I" {
-                &b"room\r\n"[..]
+            let stored: &[u8] = if kind == "TYPE I" {
+                b"room\r\n"
             } else {
                 b"room\n"
             };
@@ -87,11 +99,11 @@ fn a_full_disk_is_452_in_every_way_to_store_and_over_when_there_is_room() {
         let server = Server::start(&share, &["--writable"]);
         let mut client = Client::login(&server);
         let ballast = share.path("ballast");
-        no_room_is_no_success(&mut client, &share, &mut |room| {
-            if room {
-                std::fs::remove_file(&ballast).unwrap();
-            } else {
+        no_room_is_no_success(&mut client, &share, &mut |load| {
+            if load.is_some() {
                 std::fs::write(&ballast, noise(1_000_000)).unwrap();
+            } else {
+                std::fs::remove_file(&ballast).unwrap();
             }
         });
     });
@@ -101,23 +113,25 @@ fn a_full_disk_is_452_in_every_way_to_store_and_over_when_there_is_room() {
 fn a_quota_that_is_used_up_is_452_as_a_full_disk_is() {
     in_own_mounts(|| {
         let share = Share::new();
-        let Some(image) = ext4(&share, 16, &["-O", "quota"]) else {
+        let Some(tool) = program("btrfs") else { return };
+        let Some(image) = image(&share, "mkfs.btrfs", 128, &["-q", "-f"]) else {
             return;
         };
-        let Some(disk) = Mounted::image(&image, share.top(), "usrquota") else {
+        let Some(_disk) = Mounted::image(&image, share.top(), "rw") else {
             return;
         };
-        std::fs::remove_dir(share.path("lost+found")).unwrap();
-        let device = disk.device();
+        share.hand_over(share.top());
+        let (tool, top) = (tool.to_str().unwrap(), share.top().to_str().unwrap());
+        assert!(run(tool, &["quota", "enable", top]));
         let server = Server::start(&share, &["--writable"]);
         let mut client = Client::login(&server);
-        no_room_is_no_success(&mut client, &share, &mut |room| {
-            let mut limit = Dqblk::default();
-            // The directory itself takes a block of 1 KiB.
-            limit.set_blocks_hard_limit(if room { 1000 } else { 32 });
-            let user = i32::try_from(NOBODY).unwrap();
-            let valid = QuotaValidFlags::QIF_BLIMITS;
-            quotactl_set(QuotaType::USRQUOTA, &device, user, &limit, valid).unwrap();
+        no_room_is_no_success(&mut client, &share, &mut |load| {
+            let limit = match load {
+                Some(len) if len < 1 << 20 => "65536",
+                Some(_) => "524288",
+                None => "none",
+            };
+            assert!(run(tool, &["qgroup", "limit", limit, top]));
         });
     });
 }
@@ -180,12 +194,13 @@ fn a_disk_that_becomes_read_only_under_a_session_is_said_to_be() {
 fn a_file_system_that_finds_itself_broken_in_an_upload_is_no_success() {
     in_own_mounts(|| {
         let share = Share::new();
-        let Some(image) = ext4(&share, 16, &[]) else {
+        let Some(image) = image(&share, "mkfs.ext4", 16, &["-q", "-F"]) else {
             return;
         };
         let Some(disk) = Mounted::image(&image, share.top(), "errors=remount-ro") else {
             return;
         };
+        share.hand_over(share.top());
         let device = disk.device();
         let device = device.file_name().unwrap().to_str().unwrap();
         let trigger = format!("/sys/fs/ext4/{device}/trigger_fs_error");

@@ -7,7 +7,6 @@ use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 
-use crate::common::share::NOBODY;
 use crate::common::{Share, is_root, skip};
 
 /// Runs a test in a thread of its own that has its own mounts, and so have the programs that it starts.
@@ -104,16 +103,13 @@ impl Drop for Mounted {
     }
 }
 
-/// An ext4 image of so many MiB, whose top belongs to the server's user; `None`, and a skip, without mkfs.
-pub fn ext4(share: &Share, mib: u32, more: &[&str]) -> Option<PathBuf> {
-    let mkfs = crate::common::program("mkfs.ext4")?;
+/// A disk image of so many MiB beside the share; `None`, and a skip, where nothing makes that file system.
+pub fn image(share: &Share, mkfs: &str, mib: u64, flags: &[&str]) -> Option<PathBuf> {
+    let mkfs = crate::common::program(mkfs)?;
     let image = share.outside("image");
     let file = std::fs::File::create(&image).unwrap();
-    file.set_len(u64::from(mib) << 20).unwrap();
-    let owner = format!("root_owner={NOBODY}:{NOBODY}");
-    let mut arguments = vec!["-q", "-F", "-E", &owner];
-    arguments.extend(more);
-    arguments.push(image.to_str().unwrap());
+    file.set_len(mib << 20).unwrap();
+    let arguments = [flags, &[image.to_str().unwrap()]].concat();
     assert!(run(mkfs.to_str().unwrap(), &arguments));
     Some(image)
 }
