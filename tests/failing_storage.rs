@@ -19,13 +19,15 @@ mod failing_storage {
     pub mod mounts;
 }
 
+use std::fs::Permissions;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 
 use common::client::drain;
 use common::server::{Launch, run_to_end};
 use common::{
-    Client, PATIENCE, Server, Share, assert_same_octets, eventually, noise, program, skip,
+    Client, PATIENCE, Server, Share, assert_same_octets, eventually, is_root, noise, program, skip,
 };
 use failing_storage::faulty::{Disk, Faults};
 use failing_storage::mounts::{Mounted, image, in_own_mounts, run};
@@ -694,6 +696,16 @@ fn removable_is_refused_where_it_cannot_work() {
         assert!(said.contains(words), "{said}");
     }
     let share = Share::new();
+    if is_root() {
+        let above = share.top().parent().unwrap();
+        let allow = |mode| std::fs::set_permissions(above, Permissions::from_mode(mode)).unwrap();
+        allow(0o700);
+        let output = Launch::new().flags(&["--removable"]).run_to_end(&share);
+        allow(0o755);
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("may not enter the directory above"), "{said}");
+    }
     let Some(launch) = Launch::failing(&share, "openat2", "error=ENOSYS") else {
         return;
     };
