@@ -114,7 +114,7 @@ impl Upload {
     }
 }
 
-/// What makes a name outlast a power cut: its directory, where that may be read.
+/// What makes a name outlast a power cut: its directory, where that is known and may be read.
 #[derive(Debug)]
 struct Flush(Option<OwnedFd>);
 
@@ -125,8 +125,8 @@ impl Flush {
             None => Err(Errno::NOTSUP),
         };
         match flushed {
-            // A directory that may be written and not read, or a file system that flushes none alone: sync(2) needs no
-            // descriptor, and tells of no error.
+            // A directory that may be written and not read, or is not known, or a file system that flushes none alone:
+            // sync(2) needs no descriptor, and tells of no error.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 rustix::fs::sync();
                 Ok(())
@@ -297,6 +297,11 @@ impl Tree {
             .then(|| Flush(self.open_parent(pathname, OFlags::RDONLY | ALWAYS).ok()))
     }
 
+    fn is_link(&self, pathname: &Pathname<'_>) -> bool {
+        self.stat_link(pathname)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_symlink())
+    }
+
     /// Under `--sync`, waits until the disk has the change of a name.
     fn changed(&self, pathname: &Pathname<'_>) -> Result<()> {
         self.flush(pathname).as_ref().map_or(Ok(()), Flush::wait)
@@ -371,7 +376,11 @@ impl Tree {
         mask: u16,
     ) -> Result<Upload> {
         // Before the file is made: its directory may have another name at the end of a long upload.
-        let flush = self.flush(pathname);
+        let flush = match self.flush(pathname) {
+            // What the link leads to may be made now, in another directory.
+            Some(_) if self.is_link(pathname) => Some(Flush(None)),
+            flush => flush,
+        };
         let flags = OFlags::WRONLY | OFlags::CREATE | ALWAYS;
         let file = match self.open(pathname, flags, mode(NEW_FILE, mask)) {
             Err(Errno::NXIO) => return Err(Errno::ISDIR),
