@@ -99,9 +99,14 @@ impl Upload {
     /// # Errors
     /// What the kernel says: what was written is not on the disk, or not all of it.
     pub fn flush_contents(&self, file: &File) -> Result<()> {
-        match self.flush {
-            Some(_) => rustix::io::retry_on_intr(|| rustix::fs::fdatasync(file)),
-            None => Ok(()),
+        let Some(Flush(directory)) = &self.flush else {
+            return Ok(());
+        };
+        rustix::io::retry_on_intr(|| rustix::fs::fdatasync(file))?;
+        match directory {
+            Some(_) => Ok(()),
+            // Instead of the directory, all of its file system, as long as there is a descriptor on it.
+            None => rustix::io::retry_on_intr(|| rustix::fs::syncfs(file)),
         }
     }
 
@@ -110,7 +115,10 @@ impl Upload {
     /// # Errors
     /// What the kernel says.
     pub fn flush_name(&self) -> Result<()> {
-        self.flush.as_ref().map_or(Ok(()), Flush::wait)
+        match &self.flush {
+            Some(flush @ Flush(Some(_))) => flush.wait(),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -125,8 +133,8 @@ impl Flush {
             None => Err(Errno::NOTSUP),
         };
         match flushed {
-            // A directory that may be written and not read, or is not known, or a file system that flushes none alone:
-            // sync(2) needs no descriptor, and tells of no error.
+            // A directory that may be written and not read, or a file system that flushes none alone: sync(2) needs no
+            // descriptor, waits for every disk, and tells of no error.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 rustix::fs::sync();
                 Ok(())
