@@ -64,6 +64,9 @@ struct Flags {
     /// DIR, the directory to share; the only flag that is needed
     #[argh(option, from_str_fn(values::path))]
     share: Option<PathBuf>,
+    /// DIR is a mount point whose medium comes and goes (default: off)
+    #[argh(switch)]
+    removable: bool,
     /// [ADDR:]PORT, may be given again (default: 21, all addresses)
     #[argh(option, from_str_fn(values::listen))]
     listen: Vec<Listen>,
@@ -121,6 +124,9 @@ struct Flags {
     /// OCTAL, mode bits that new files do not get (default: 022)
     #[argh(option, from_str_fn(values::umask))]
     umask: Option<u16>,
+    /// say 226 when the disk has it, not before (default: off)
+    #[argh(switch)]
+    sync: bool,
     /// TEXT of the greeting (default: pocketftpd ready)
     #[argh(option, from_str_fn(values::banner))]
     banner: Option<String>,
@@ -240,6 +246,7 @@ impl Flags {
         };
         Ok(Config {
             share,
+            removable: self.removable,
             listen,
             anonymous,
             users: self.users,
@@ -258,6 +265,7 @@ impl Flags {
                 login_timeout: self.login_timeout.unwrap_or(Duration::from_secs(60)),
                 data_timeout: self.data_timeout.unwrap_or(Duration::from_secs(60)),
                 umask: self.umask.unwrap_or(0o022),
+                sync: self.sync,
                 banner: self.banner.unwrap_or_else(|| "pocketftpd ready".to_owned()),
                 rates: self.limit_rate.unwrap_or_default(),
             },

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Config {
     /// The directory to share.
     pub share: PathBuf,
+    /// The share is a mount point whose medium comes and goes.
+    pub removable: bool,
     /// Where control connections are taken; never empty.
     pub listen: Vec<Listen>,
     /// What clients without an account of their own may do; `None` lets in named users only.
@@ -87,6 +89,8 @@ pub struct Policy {
     pub data_timeout: Duration,
     /// Mode bits that new files and directories do not get.
     pub umask: u16,
+    /// A change is on the disk before it is said to be done.
+    pub sync: bool,
     /// The text of the greeting.
     pub banner: String,
     /// How fast a session may move octets, unless its user has limits of its own.

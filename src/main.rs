@@ -149,6 +149,9 @@ fn tell(config: &Config, house: &House) {
         house.identity.name,
         house.wall.name()
     );
+    if config.removable {
+        log::info!("the medium is looked up anew for each command, below the root of the server");
+    }
     let (seats, bound) = (config.max_clients, pool::bound(config.max_clients));
     log::info!(
         "{seats} clients at most, {} KiB of memory for them at most",

@@ -29,6 +29,7 @@ pub mod fences;
 mod places;
 
 use std::fs;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -422,15 +423,20 @@ fn prove(identity: &Identity, wall: Wall, kept: CapabilitySet) -> Result<(), Str
     Ok(())
 }
 
-/// Whether the confined process may read the share, and write it where `writable`.
+/// Whether the confined process may read `directory`, the share, and write it where `writable`.
 ///
 /// # Errors
 /// One line with the remedy.
-pub fn may_use(share: &Path, identity: &Identity, writable: bool) -> Result<(), String> {
+pub fn may_use(
+    share: &Path,
+    directory: BorrowedFd<'_>,
+    identity: &Identity,
+    writable: bool,
+) -> Result<(), String> {
     let shown = share.display();
     let name = &identity.name;
     if rustix::fs::accessat(
-        CWD,
+        directory,
         c".",
         Access::READ_OK | Access::EXEC_OK,
         AtFlags::empty(),
@@ -444,7 +450,7 @@ pub fn may_use(share: &Path, identity: &Identity, writable: bool) -> Result<(), 
     if !writable {
         return Ok(());
     }
-    match rustix::fs::accessat(CWD, c".", Access::WRITE_OK, AtFlags::empty()) {
+    match rustix::fs::accessat(directory, c".", Access::WRITE_OK, AtFlags::empty()) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::ROFS) => Err(format!(
             "check the share: {shown} is mounted read-only: mount it writable, or allow no writing"

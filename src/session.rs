@@ -13,6 +13,7 @@ use crate::data::Endpoint;
 use crate::pool::PATHNAMES;
 use crate::sandbox::{Identity, Wall};
 use crate::tree::Tree;
+use crate::tree::medium::Medium;
 use crate::wire::address::Network;
 use crate::wire::listing::Facts;
 use crate::wire::octets::Octets;
@@ -33,6 +34,8 @@ pub struct House {
     pub identity: Arc<Identity>,
     /// What confines the process.
     pub wall: Wall,
+    /// The medium that is the share, where media come and go.
+    pub medium: Option<Arc<Medium>>,
     /// The networks that this box is directly connected to.
     pub networks: Vec<Network>,
     /// Load balancers that say with the PROXY protocol who the client is.
@@ -42,6 +45,19 @@ pub struct House {
 }
 
 impl House {
+    /// The share as a tree.
+    ///
+    /// # Errors
+    /// If the share cannot be opened.
+    pub fn tree(&self) -> rustix::io::Result<Tree> {
+        Tree::share(
+            self.wall,
+            self.medium.as_ref(),
+            &self.identity,
+            self.policy.sync,
+        )
+    }
+
     /// Makes sure that every user's own directory can be entered; called once the walls stand.
     ///
     /// # Errors
@@ -52,8 +68,7 @@ impl House {
             let mut room = [0; PATH_MAX];
             let mut pathname = Pathname::root(&mut room);
             let entered = pathname.enter(&directory).map_err(|_| Errno::NAMETOOLONG);
-            let opened =
-                entered.and_then(|()| Tree::share(self.wall, &self.identity)?.below(&pathname));
+            let opened = entered.and_then(|()| self.tree()?.below(&pathname));
             match opened {
                 Ok(_) => {}
                 Err(Errno::NOSYS) => {

@@ -3,7 +3,11 @@
 //! All that lies outside the share is looked at before the walls go up ([`Outside::look`]); what only shows from the
 //! inside is made sure of afterwards ([`prove`]).
 
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
+
+use rustix::fs::CWD;
+use rustix::io::Errno;
 
 use crate::accounts::Accounts;
 use crate::accounts::guesses::Guesses;
@@ -16,6 +20,7 @@ use crate::sandbox::Identity;
 use crate::sandbox::fences::Reach;
 use crate::session::House;
 use crate::session::Owners;
+use crate::tree::medium::Medium;
 use crate::wire::address::Network;
 
 /// What cannot be seen any more once the walls stand.
@@ -46,7 +51,13 @@ impl Outside {
     /// # Errors
     /// One line that names the step that failed.
     pub fn confine(self, config: &Config) -> Result<(House, Confined), String> {
-        let confined = sandbox::enter(&config.share, &self.identity, config.policy.active_from_20)?;
+        let (top, medium) = if config.removable {
+            let (above, medium) = Medium::at(&config.share)?;
+            (above, Some(Arc::new(medium)))
+        } else {
+            (config.share.clone(), None)
+        };
+        let confined = sandbox::enter(&top, &self.identity, config.policy.active_from_20)?;
         let proxies = config.proxies.iter();
         let house = House {
             policy: config.policy.clone(),
@@ -54,6 +65,7 @@ impl Outside {
             guesses: Guesses::new(),
             identity: Arc::new(self.identity),
             wall: confined.wall(),
+            medium,
             networks: self.networks,
             proxies: proxies
                 .map(|&(address, prefix)| Network { address, prefix })
@@ -69,11 +81,12 @@ impl Outside {
 /// # Errors
 /// One line with the remedy.
 pub fn prove(config: &Config, house: &House) -> Result<(), String> {
-    sandbox::may_use(
-        &config.share,
-        &house.identity,
-        house.accounts.anyone_may_write(),
-    )?;
+    if !may_use(config, house, house.accounts.anyone_may_write())? {
+        log::warn!(
+            "no medium is mounted at {}: clients hear that until one is",
+            config.share.display()
+        );
+    }
     house.check_directories()?;
     if config.policy.active_from_20 {
         data::check_port_20()?;
@@ -86,6 +99,33 @@ pub fn reach(config: &Config, house: &House) -> Reach {
     // The users file may name a writer when it is read again.
     let writable = house.accounts.anyone_may_write() || config.users.is_some();
     Reach::new(&config.policy, writable)
+}
+
+/// Whether the share is there; if it is, it can be read, and written where `writable`.
+///
+/// # Errors
+/// One line with the remedy.
+pub fn may_use(config: &Config, house: &House, writable: bool) -> Result<bool, String> {
+    let (share, identity) = (&config.share, &house.identity);
+    let Some(medium) = &house.medium else {
+        return sandbox::may_use(share, CWD, identity, writable).map(|()| true);
+    };
+    match medium.open() {
+        Ok(top) => sandbox::may_use(share, top.as_fd(), identity, writable).map(|()| true),
+        Err(Errno::NOMEDIUM) => Ok(false),
+        Err(Errno::NOSYS) => Err(
+            "look for the medium: --removable needs openat2, which Linux has from 5.6 on; leave it out, and restart the \
+             server when the medium is back"
+                .to_owned(),
+        ),
+        Err(Errno::ACCESS) => Err(format!(
+            "look for the medium: user {} may not enter the directory above {}: chmod o+x it, or name another user with \
+             --run-as",
+            identity.name,
+            share.display()
+        )),
+        Err(errno) => Err(format!("look for the medium: {}: {errno}", share.display())),
+    }
 }
 
 /// Who may do what, in words.

@@ -2,14 +2,18 @@
 //!
 //! The kernel resolves and confines.  Where the share is the root of the process, a pathname is used as it is.  Where an
 //! account has a directory of its own, or the process could not change its root, every look-up goes through openat2(2)
-//! with RESOLVE_IN_ROOT, beneath one descriptor.  Pathnames are resolved from the root at each use, so a directory that
+//! with RESOLVE_IN_ROOT, beneath one descriptor; where the share is a medium that comes and goes, beneath one that is
+//! opened for this look-up alone.  Pathnames are resolved from the root at each use, so a directory that
 //! is moved away while a client stands in it gives nothing away.
 
-use std::ffi::CStr;
+pub mod medium;
+
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{
     Access, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat, Timespec,
@@ -18,15 +22,46 @@ use rustix::fs::{
 use rustix::io::{Errno, Result};
 
 use crate::sandbox::{Identity, Wall};
+use crate::tree::medium::Medium;
 use crate::wire::listing::{Entry, Kind, Perm};
 use crate::wire::pathname::{PATH_MAX, Pathname};
 
 /// One account's view of the share.
 #[derive(Debug)]
 pub struct Tree {
-    /// The directory that is this account's root; `None` where that is the root of the process.
-    root: Option<OwnedFd>,
+    root: Root,
     identity: Arc<Identity>,
+    /// Whether a change is on the disk before it is said to be done.
+    sync: bool,
+}
+
+/// The directory that is an account's root.
+#[derive(Debug)]
+enum Root {
+    /// The root of the process.
+    Process,
+    /// A directory that was opened at the log-in.
+    Held(OwnedFd),
+    /// The medium that is there at the time, or a directory on it.
+    Medium(Arc<Medium>, Option<CString>),
+}
+
+/// A root for as long as one look-up takes.
+enum Base<'t> {
+    Process,
+    Held(BorrowedFd<'t>),
+    Opened(OwnedFd),
+}
+
+impl Base<'_> {
+    /// The descriptor beneath which openat2(2) resolves; `None` where the kernel's own root confines.
+    fn beneath(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Process => None,
+            Self::Held(root) => Some(*root),
+            Self::Opened(root) => Some(root.as_fd()),
+        }
+    }
 }
 
 /// A file that is being written, held against other uploads until it is dropped.
@@ -35,6 +70,8 @@ pub struct Upload {
     file: Option<OwnedFd>,
     beginning: Beginning,
     is_empty: bool,
+    /// Whom to ask for the name to be on the disk; `None` where nobody wants to know.
+    flush: Option<Flush>,
 }
 
 impl Upload {
@@ -55,6 +92,55 @@ impl Upload {
             }
         }
         Ok(File::from(file))
+    }
+
+    /// Under `--sync`, waits until the disk has what was written.
+    ///
+    /// # Errors
+    /// What the kernel says: what was written is not on the disk, or not all of it.
+    pub fn flush_contents(&self, file: &File) -> Result<()> {
+        let Some(Flush(directory)) = &self.flush else {
+            return Ok(());
+        };
+        rustix::io::retry_on_intr(|| rustix::fs::fdatasync(file))?;
+        match directory {
+            Some(_) => Ok(()),
+            // Instead of the directory, all of its file system, as long as there is a descriptor on it.
+            None => rustix::io::retry_on_intr(|| rustix::fs::syncfs(file)),
+        }
+    }
+
+    /// Under `--sync`, waits until the disk has the file's name; the file is closed by then.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn flush_name(&self) -> Result<()> {
+        match &self.flush {
+            Some(flush @ Flush(Some(_))) => flush.wait(),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What makes a name outlast a power cut: its directory, where that is known and may be read.
+#[derive(Debug)]
+struct Flush(Option<OwnedFd>);
+
+impl Flush {
+    fn wait(&self) -> Result<()> {
+        let flushed = match &self.0 {
+            Some(directory) => rustix::io::retry_on_intr(|| rustix::fs::fsync(directory)),
+            None => Err(Errno::NOTSUP),
+        };
+        match flushed {
+            // A directory that may be written and not read, or a file system that flushes none alone: sync(2) needs no
+            // descriptor, waits for every disk, and tells of no error.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                rustix::fs::sync();
+                Ok(())
+            }
+            flushed => flushed,
+        }
     }
 }
 
@@ -78,14 +164,21 @@ const ALWAYS: OFlags = OFlags::CLOEXEC
     .union(OFlags::NONBLOCK);
 
 impl Tree {
-    /// The whole share, behind the wall that the process has.
+    /// The whole share, behind the wall that the process has, and on a medium if it is one that comes and goes; with `sync`
+    /// no change is done before the disk has it.
     ///
     /// # Errors
     /// If the share cannot be opened.
-    pub fn share(wall: Wall, identity: &Arc<Identity>) -> Result<Self> {
-        let root = match wall {
-            Wall::Chroot | Wall::UserNamespace => None,
-            Wall::Openat2 => Some(rustix::fs::openat(
+    pub fn share(
+        wall: Wall,
+        medium: Option<&Arc<Medium>>,
+        identity: &Arc<Identity>,
+        sync: bool,
+    ) -> Result<Self> {
+        let root = match (medium, wall) {
+            (Some(medium), _) => Root::Medium(medium.clone(), None),
+            (None, Wall::Chroot | Wall::UserNamespace) => Root::Process,
+            (None, Wall::Openat2) => Root::Held(rustix::fs::openat(
                 CWD,
                 c".",
                 OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -95,32 +188,54 @@ impl Tree {
         Ok(Self {
             root,
             identity: identity.clone(),
+            sync,
         })
     }
 
-    /// A directory of this tree as a tree of its own.
+    /// A directory of this tree as a tree of its own.  Where its medium is away, nobody can tell whether it is there.
     ///
     /// # Errors
     /// `NOSYS` before Linux 5.6; whatever the kernel says of the directory.
     pub fn below(&self, directory: &Pathname<'_>) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = || match self.base()?.beneath() {
+            Some(root) => beneath(root, directory.below(), flags, Mode::empty()),
+            None => beneath(CWD, directory.below(), flags, Mode::empty()),
+        };
         let root = match &self.root {
-            None if directory.is_root() => None,
-            _ => Some(rustix::fs::openat2(
-                self.base(),
-                directory.below(),
-                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-                IN_ROOT,
-            )?),
+            Root::Process if directory.is_root() => Root::Process,
+            Root::Process | Root::Held(_) => Root::Held(opened()?),
+            Root::Medium(medium, None) => match opened() {
+                Ok(_) | Err(Errno::NOMEDIUM) => {
+                    Root::Medium(medium.clone(), Some(directory.below().to_owned()))
+                }
+                Err(errno) => return Err(errno),
+            },
+            Root::Medium(_, Some(_)) => return Err(Errno::NOTSUP),
         };
         Ok(Self {
             root,
             identity: self.identity.clone(),
+            sync: self.sync,
         })
     }
 
-    fn base(&self) -> BorrowedFd<'_> {
-        self.root.as_ref().map_or(CWD, AsFd::as_fd)
+    /// The root for one look-up.
+    fn base(&self) -> Result<Base<'_>> {
+        match &self.root {
+            Root::Process => Ok(Base::Process),
+            Root::Held(root) => Ok(Base::Held(root.as_fd())),
+            Root::Medium(medium, None) => medium.open().map(Base::Opened),
+            Root::Medium(medium, Some(below)) => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                beneath(medium.open()?.as_fd(), below, flags, Mode::empty()).map(Base::Opened)
+            }
+        }
+    }
+
+    /// Whether the kernel's own root is this tree's, so that a pathname can be used as it is.
+    fn is_process_root(&self) -> bool {
+        matches!(self.root, Root::Process)
     }
 
     /// Opens what `pathname` names, links followed, inside the tree.
@@ -129,12 +244,31 @@ impl Tree {
     }
 
     fn open_below(&self, below: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
-        match &self.root {
-            None => rustix::fs::openat(CWD, below, flags | OFlags::CLOEXEC, mode),
-            Some(root) => {
-                again(|| rustix::fs::openat2(root, below, flags | OFlags::CLOEXEC, mode, IN_ROOT))
-            }
+        let flags = flags | OFlags::CLOEXEC;
+        let opened = self.base().and_then(|base| match base.beneath() {
+            None => rustix::fs::openat(CWD, below, flags, mode),
+            Some(root) => beneath(root, below, flags, mode),
+        });
+        self.noted(opened)
+    }
+
+    /// Tells the log of a disk that fails, now and then: a client can do nothing about it.
+    fn noted<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(errno) = &result
+            && is_disk_failure(*errno)
+            && is_time_to_tell()
+        {
+            let remedy = match self.root {
+                Root::Medium(..) => "it is looked for again at each command",
+                _ => {
+                    "if it was taken out and is back, restart the server; --removable would find it by itself"
+                }
+            };
+            log::error!(
+                "the disk of the share, or one below it, does not answer: {errno}; {remedy}"
+            );
         }
+        result
     }
 
     /// Calls `act` with the directory that holds `pathname`'s last component, and that component.
@@ -146,9 +280,15 @@ impl Tree {
         if pathname.is_root() {
             return Err(Errno::BUSY);
         }
-        if self.root.is_none() {
-            return act(CWD, pathname.below());
+        if self.is_process_root() {
+            return self.noted(act(CWD, pathname.below()));
         }
+        let parent = self.open_parent(pathname, OFlags::PATH)?;
+        self.noted(act(parent.as_fd(), pathname.name_for_kernel()))
+    }
+
+    /// Opens the directory that holds `pathname`'s last component.
+    fn open_parent(&self, pathname: &Pathname<'_>, flags: OFlags) -> Result<OwnedFd> {
         let mut room = [0; PATH_MAX];
         let parent = pathname.parent_below();
         let parent = if parent.is_empty() { b"." } else { parent };
@@ -156,8 +296,23 @@ impl Tree {
             .ok_or(Errno::NAMETOOLONG)?
             .copy_from_slice(parent);
         let parent = CStr::from_bytes_until_nul(&room).map_err(|_| Errno::NAMETOOLONG)?;
-        let parent = self.open_below(parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-        act(parent.as_fd(), pathname.name_for_kernel())
+        self.open_below(parent, flags | OFlags::DIRECTORY, Mode::empty())
+    }
+
+    /// What to wait for when the name has changed, if somebody wants that.
+    fn flush(&self, pathname: &Pathname<'_>) -> Option<Flush> {
+        self.sync
+            .then(|| Flush(self.open_parent(pathname, OFlags::RDONLY | ALWAYS).ok()))
+    }
+
+    fn is_link(&self, pathname: &Pathname<'_>) -> bool {
+        self.stat_link(pathname)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_symlink())
+    }
+
+    /// Under `--sync`, waits until the disk has the change of a name.
+    fn changed(&self, pathname: &Pathname<'_>) -> Result<()> {
+        self.flush(pathname).as_ref().map_or(Ok(()), Flush::wait)
     }
 
     /// What is known of a name; a link is followed.
@@ -165,8 +320,8 @@ impl Tree {
     /// # Errors
     /// What the kernel says.
     pub fn stat(&self, pathname: &Pathname<'_>) -> Result<Stat> {
-        if self.root.is_none() {
-            return rustix::fs::statat(CWD, pathname.below(), AtFlags::empty());
+        if self.is_process_root() {
+            return self.noted(rustix::fs::statat(CWD, pathname.below(), AtFlags::empty()));
         }
         rustix::fs::fstat(self.open(pathname, OFlags::PATH, Mode::empty())?)
     }
@@ -228,6 +383,12 @@ impl Tree {
         beginning: Beginning,
         mask: u16,
     ) -> Result<Upload> {
+        // Before the file is made: its directory may have another name at the end of a long upload.
+        let flush = match self.flush(pathname) {
+            // What the link leads to may be made now, in another directory.
+            Some(_) if self.is_link(pathname) => Some(Flush(None)),
+            flush => flush,
+        };
         let flags = OFlags::WRONLY | OFlags::CREATE | ALWAYS;
         let file = match self.open(pathname, flags, mode(NEW_FILE, mask)) {
             Err(Errno::NXIO) => return Err(Errno::ISDIR),
@@ -245,6 +406,7 @@ impl Tree {
             file: Some(file),
             beginning,
             is_empty: stat.st_size == 0,
+            flush,
         })
     }
 
@@ -253,6 +415,7 @@ impl Tree {
     /// # Errors
     /// `EXIST` if it is; else what the kernel says.
     pub fn write_new(&self, pathname: &Pathname<'_>, mask: u16) -> Result<Upload> {
+        let flush = self.flush(pathname);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | ALWAYS;
         let file = self.open(pathname, flags, mode(NEW_FILE, mask))?;
         // Nobody else can have it open for upload and locked before us for longer than a look.
@@ -261,6 +424,7 @@ impl Tree {
             file: Some(file),
             beginning: Beginning::Replace,
             is_empty: true,
+            flush,
         })
     }
 
@@ -271,7 +435,8 @@ impl Tree {
     pub fn make_directory(&self, pathname: &Pathname<'_>, mask: u16) -> Result<()> {
         self.in_parent(pathname, |parent, name| {
             rustix::fs::mkdirat(parent, name, mode(NEW_DIRECTORY, mask))
-        })
+        })?;
+        self.changed(pathname)
     }
 
     /// Removes an empty directory.
@@ -281,7 +446,8 @@ impl Tree {
     pub fn remove_directory(&self, pathname: &Pathname<'_>) -> Result<()> {
         self.in_parent(pathname, |parent, name| {
             rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
-        })
+        })?;
+        self.changed(pathname)
     }
 
     /// Removes anything but a directory.
@@ -291,7 +457,8 @@ impl Tree {
     pub fn remove_file(&self, pathname: &Pathname<'_>) -> Result<()> {
         self.in_parent(pathname, |parent, name| {
             rustix::fs::unlinkat(parent, name, AtFlags::empty())
-        })
+        })?;
+        self.changed(pathname)
     }
 
     /// Makes a symbolic link; no client can, `--check` tries where one leads.
@@ -319,7 +486,13 @@ impl Tree {
             self.in_parent(to, |to_parent, to_name| {
                 rustix::fs::renameat(from_parent, from_name, to_parent, to_name)
             })
-        })
+        })?;
+        // The new name first: after a power cut in between the file has two names rather than none.
+        self.changed(to)?;
+        if from.parent_below() == to.parent_below() {
+            return Ok(());
+        }
+        self.changed(from)
     }
 
     /// Sets the permission bits of a file or directory.
@@ -328,7 +501,7 @@ impl Tree {
     /// What the kernel says.
     pub fn change_mode(&self, pathname: &Pathname<'_>, bits: u32) -> Result<()> {
         let mode = Mode::from_raw_mode(bits & 0o777);
-        if self.root.is_none() {
+        if self.is_process_root() {
             return rustix::fs::chmodat(CWD, pathname.below(), mode, AtFlags::empty());
         }
         rustix::fs::fchmod(self.reading(pathname)?, mode)
@@ -355,7 +528,7 @@ impl Tree {
                 tv_nsec: nanoseconds as rustix::fs::Nsecs,
             },
         };
-        if self.root.is_none() {
+        if self.is_process_root() {
             return rustix::fs::utimensat(CWD, pathname.below(), &times, AtFlags::empty());
         }
         rustix::fs::futimens(self.reading(pathname)?, &times)
@@ -374,7 +547,7 @@ impl Tree {
     /// What the kernel says.
     pub fn space(&self, pathname: &Pathname<'_>) -> Result<u64> {
         // Not by an O_PATH descriptor where it can be helped: Linux before 3.12 refuses that.
-        let space = if self.root.is_none() {
+        let space = if self.is_process_root() {
             rustix::fs::statvfs(pathname.below())?
         } else {
             rustix::fs::fstatvfs(self.open(pathname, OFlags::PATH, Mode::empty())?)?
@@ -386,9 +559,14 @@ impl Tree {
     /// FAT, exFAT, and NTFS as its drivers mount it.
     pub fn lacks_owners(&self) -> bool {
         const MAGICS: [u64; 5] = [0x4d44, 0x2011_bab0, 0x5346_544e, 0x7366_746e, 0x6573_5546];
-        let Ok(about) = rustix::fs::statfs(c".") else {
-            return false;
+        let about = if self.is_process_root() {
+            rustix::fs::statfs(c".")
+        } else {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            self.open_below(c".", flags, Mode::empty())
+                .and_then(rustix::fs::fstatfs)
         };
+        let Ok(about) = about else { return false };
         // It has another type on each target, with a sign on some.
         u64::try_from(about.f_type).is_ok_and(|magic| MAGICS.contains(&(magic & 0xffff_ffff)))
     }
@@ -447,8 +625,11 @@ impl Tree {
 
 const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
+/// Opens what `below` names, as if `root` were the root of all.
+///
 /// openat2(2) may say EAGAIN when a rename elsewhere raced with `..` in a link; a few more tries settle it.
-fn again<T>(mut open: impl FnMut() -> Result<T>) -> Result<T> {
+fn beneath(root: BorrowedFd<'_>, below: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    let open = || rustix::fs::openat2(root, below, flags, mode, IN_ROOT);
     for _ in 0..16 {
         match open() {
             Err(Errno::AGAIN | Errno::INTR) => {}
@@ -456,6 +637,31 @@ fn again<T>(mut open: impl FnMut() -> Result<T>) -> Result<T> {
         }
     }
     open()
+}
+
+/// Whether the disk itself fails, or is gone: nothing about the name is known then.
+pub fn is_disk_failure(errno: Errno) -> bool {
+    matches!(
+        errno,
+        // A device that is gone or broken; a file system that is, or has found itself broken (ext4, XFS).
+        Errno::IO | Errno::NODEV | Errno::SHUTDOWN | Errno::UCLEAN | Errno::BADMSG
+        // A server behind it that is: FUSE, NFS.
+        | Errno::NOTCONN | Errno::CONNABORTED | Errno::STALE | Errno::HOSTDOWN | Errno::TIMEDOUT | Errno::REMOTEIO
+    )
+}
+
+/// How often a failing disk is told of, at most.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+fn is_time_to_tell() -> bool {
+    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    let is_time = told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY);
+    if is_time {
+        *told = Some(now);
+    }
+    is_time
 }
 
 fn mode(bits: u32, mask: u16) -> Mode {

@@ -15,6 +15,7 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -373,6 +374,115 @@ fn nothing_forges_a_line_of_log_reply_or_listing() {
             !line.starts_with("[ERROR]") && !line.starts_with("2026 INFO forged"),
             "{line:?}"
         );
+    }
+}
+
+/// The octets that begin a terminal's escapes, in each way to write them, are raw in no listing, reply or log line:
+/// CWE-150, CVE-2003-0069.
+#[test]
+fn no_terminal_is_steered_by_a_name() {
+    const ESCAPES: [&[u8]; 12] = [
+        b"\x1b[2J",
+        b"\x1b]0;title\x07",
+        b"\x9b2J",
+        b"\xc2\x9b2J",
+        b"\xc2\x9dtitle\xc2\x9c",
+        b"\x90q",
+        b"\x07",
+        b"\x08\x08\x08",
+        b"\x7f",
+        b"\x0e",
+        b"\x05",
+        b"\xe2\x9b2J", // a character that ends too early
+    ];
+    /// However the terminal reads it: octet by octet, or as UTF-8.
+    #[track_caller]
+    fn is_harmless(line: &[u8]) {
+        let shown = line.escape_ascii();
+        let mut rest = line;
+        while let Some(octet) = rest.first() {
+            let text =
+                (1..=rest.len().min(4)).find_map(|len| std::str::from_utf8(&rest[..len]).ok());
+            let steers = match text {
+                Some(text) => text.contains(|each: char| each.is_control() && each != '\t'),
+                None => (0x80..=0x9f).contains(octet),
+            };
+            assert!(!steers, "{shown}");
+            rest = &rest[text.map_or(1, str::len)..];
+        }
+    }
+    let share = Share::new();
+    share.write("d/n", "plain");
+    for (number, escape) in ESCAPES.iter().enumerate() {
+        let name = [b"n", number.to_string().as_bytes(), escape, b"m"].concat();
+        share.write([b"d/", &name[..]].concat(), number.to_string());
+        symlink(
+            std::ffi::OsStr::from_bytes(&name),
+            share.path(format!("d/link{number}")),
+        )
+        .unwrap();
+    }
+    let server = Server::start(&share, &["--writable", "--log-level", "trace"]);
+    let mut client = Client::login(&server);
+    client.say("TYPE I").hear(200);
+    for command in [
+        "LIST d",
+        "LIST -R",
+        "NLST d",
+        "NLST -l d",
+        "NLST d/n*",
+        "MLSD d",
+    ] {
+        let lines = client.listing(command);
+        assert!(!lines.is_empty(), "{command}");
+        lines.iter().for_each(|line| is_harmless(line));
+    }
+    assert_eq!(client.list("d").len(), 2 * ESCAPES.len() + 1);
+    let status = client.say("STAT d").hear(212);
+    assert_eq!(status.lines.len(), 2 + 2 * ESCAPES.len() + 1);
+    status.lines.iter().for_each(|line| is_harmless(line));
+    // Names are octets: who knows one reaches the file.
+    for (number, escape) in ESCAPES.iter().enumerate() {
+        let name = [b"/d/n", number.to_string().as_bytes(), escape, b"m"].concat();
+        let said = |verb: &str| [verb.as_bytes(), b" ", &name[..]].concat();
+        let mut replies = Vec::new();
+        let data = client.data();
+        replies.push(client.say(said("RETR")).hear(150));
+        let octets = common::client::drain(&mut data.stream());
+        assert_eq!(octets, number.to_string().as_bytes());
+        client.hear(226);
+        replies.push(client.say(said("SIZE")).hear(213));
+        replies.push(client.say(said("MLST")).hear(250));
+        replies.push(client.say(said("STAT")).hear(213));
+        replies.push(client.say(said("MFMT 20200102030405")).hear(213));
+        replies.push(client.say(said("MFF Modify=20200102030405;")).hear(213));
+        client
+            .listing(said("NLST"))
+            .iter()
+            .for_each(|line| is_harmless(line));
+        client
+            .listing(said("LIST"))
+            .iter()
+            .for_each(|line| is_harmless(line));
+        replies.push(client.say(said("RNFR")).hear(350));
+        replies.push(client.say([&said("RNTO")[..], b"2"].concat()).hear(250));
+        replies.push(client.say([&said("DELE")[..], b"2"].concat()).hear(250));
+        replies.push(client.say(said("MKD")).hear(257));
+        replies.push(client.say(said("CWD")).hear(250));
+        replies.push(client.say("PWD").hear(257));
+        let data = client.data();
+        replies.push(client.say([b"STOU ", *escape].concat()).hear(150));
+        drop(data);
+        client.hear(226);
+        replies.push(client.say(said("HELP")).hear_one_of(&[501, 502, 504]));
+        for reply in replies {
+            reply.lines.iter().for_each(|line| is_harmless(line));
+        }
+    }
+    client.say("QUIT").hear(221);
+    server.wait_for_log("QUIT");
+    for line in server.log() {
+        is_harmless(line.as_bytes());
     }
 }
 

@@ -16,17 +16,15 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use pocketftpd::accounts::Accounts;
-use pocketftpd::accounts::guesses::Guesses;
 use pocketftpd::cli::{self, Action};
 use pocketftpd::config::Config;
 use pocketftpd::logging;
 use pocketftpd::sandbox;
 use pocketftpd::server::{self, Server};
-use pocketftpd::session::{House, Owners};
+use pocketftpd::start::Outside;
 use pocketftpd::verbs::VERBS;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -119,30 +117,22 @@ fn start(share: &Path, log: &Path) -> SocketAddr {
         "100M:100M",
     ];
     let more = ["--log-level", "debug", "--log-file", log.to_str().unwrap()];
-    let args = args.iter().chain(&more).map(OsString::from);
+    let medium: &[&str] = if std::env::var_os(ON_A_MEDIUM).is_some() {
+        &["--removable", "--sync"]
+    } else {
+        &[]
+    };
+    let args = args.iter().chain(&more).chain(medium).map(OsString::from);
     let Ok(Action::Serve(config)) = cli::parse(args) else {
         panic!("the flags are good")
     };
     let config: Config = config;
     logging::start(&config.log).unwrap();
     let identity = sandbox::identity(&config.share, None).unwrap();
-    let owners = Owners {
-        users: sandbox::names("/etc/passwd"),
-        groups: sandbox::names("/etc/group"),
-    };
     let listeners = server::bind_all(&config).unwrap();
     let address = listeners[0].main().local_addr().unwrap();
-    let confined = sandbox::enter(&config.share, &identity, false).unwrap();
-    let house = House {
-        policy: config.policy.clone(),
-        accounts: Accounts::open(None, config.anonymous).unwrap(),
-        guesses: Guesses::new(),
-        identity: Arc::new(identity),
-        wall: confined.wall(),
-        networks: Vec::new(),
-        proxies: Vec::new(),
-        owners,
-    };
+    let accounts = Accounts::open(None, config.anonymous).unwrap();
+    let (house, confined) = Outside::look(accounts, identity).confine(&config).unwrap();
     // Its threads serve until the process ends.
     Box::leak(Box::new(
         Server::open(&config, house, listeners, &confined).unwrap(),
@@ -150,9 +140,37 @@ fn start(share: &Path, log: &Path) -> SocketAddr {
     address
 }
 
+/// Set where this test runs once more, with its share on a medium that comes and goes.
+const ON_A_MEDIUM: &str = "POCKETFTPD_TEST_ON_A_MEDIUM";
+
+/// The same test in a process of its own, since a process is confined once, with a disk mounted as its share.
+fn once_more_on_a_medium() {
+    let share = std::env::temp_dir().join(format!("pocketftpd-medium-{}", std::process::id()));
+    fs::create_dir_all(share.join("share")).unwrap();
+    let mount = "mount -t tmpfs none \"$0/share\" && exec \"$@\"";
+    let output = std::process::Command::new("unshare")
+        .args(["-m", "--propagation", "private", "sh", "-c", mount])
+        .arg(&share)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "no_verb_allocates_after_log_in", "--nocapture"])
+        .env(ON_A_MEDIUM, &share)
+        .output()
+        .unwrap();
+    fs::remove_dir_all(&share).unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
 #[test]
 fn no_verb_allocates_after_log_in() {
-    let place = std::env::temp_dir().join(format!("pocketftpd-allocations-{}", std::process::id()));
+    let place = match std::env::var_os(ON_A_MEDIUM) {
+        Some(place) => place.into(),
+        None => {
+            if nix::unistd::Uid::effective().is_root() {
+                once_more_on_a_medium();
+            }
+            std::env::temp_dir().join(format!("pocketftpd-allocations-{}", std::process::id()))
+        }
+    };
     let share = place.join("share");
     fs::create_dir_all(share.join("many")).unwrap();
     fs::write(share.join("file"), vec![b'x'; 300_000]).unwrap();

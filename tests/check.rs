@@ -275,7 +275,7 @@ mod report {
         share.set_mode("", 0o755);
         report
             .bad(&["chmod o+rx"])
-            .has("[warn] self-test: not done, since the server would not start");
+            .has("[warn] self-test: not done, since nothing would be served");
         share.set_mode("", 0o000);
         let report = Report::of(&share, Launch::as_plain_user(&share));
         share.set_mode("", 0o755);

@@ -169,6 +169,13 @@ fn b12_the_clock_on_the_wall_decides_nothing() {
         .start(&share);
     let mut client = Client::login(&server);
     client.hear_nothing();
+    let contents = noise(24 << 20);
+    share.write("big", &contents);
+    let mut busy = Client::login(&server);
+    busy.say("TYPE I").hear(200);
+    let data = busy.data();
+    busy.say("RETR big").hear(150);
+    let (mut stream, mut read) = (data.stream(), Vec::new());
     let date = |client: &mut Client| client.list("f").remove(0)[30..].to_owned();
     let today = date(&mut client);
     for jump in ["+1d", "-1d", "+400d", "-2000d", "+0"] {
@@ -186,7 +193,18 @@ fn b12_the_clock_on_the_wall_decides_nothing() {
             !client.hears_within(Duration::from_millis(100)),
             "the session was ended by a jump of {jump}"
         );
+        // The other session's download goes on, and nobody has thought it stalled.
+        let mut some = vec![0; 1 << 20];
+        stream.read_exact(&mut some).unwrap();
+        read.extend(some);
+        assert!(
+            !busy.hears_within(Duration::ZERO),
+            "the transfer was ended by a jump of {jump}"
+        );
     }
+    read.extend(common::client::drain(&mut stream));
+    assert_same_octets(&read, &contents);
+    busy.hear(226);
 }
 
 #[test]

@@ -152,13 +152,13 @@ proptest! {
         listing::long_line(&entry, Some(owner.as_str()), None, now, &mut out);
         prop_assert!(!out.is_full());
         let line = out.written().strip_suffix(b"\r\n").unwrap();
-        prop_assert!(!line.iter().any(u8::is_ascii_control), "{}", line.escape_ascii());
+        prop_assert_eq!(without_controls(line, b""), line, "{}", line.escape_ascii());
         let read = Listed::read(line);
         prop_assert_eq!(read.mode, entry.mode & 0o7777);
         prop_assert_eq!(read.letter, letter(entry.kind));
         prop_assert_eq!((read.links, read.size), (entry.links, entry.size));
         prop_assert_eq!(read.group, entry.group.to_string());
-        let shown: Vec<u8> = name.iter().map(|octet| if octet.is_ascii_control() { b'?' } else { *octet }).collect();
+        let shown = without_controls(name, b"");
         let (found, target) = match entry.kind {
             Kind::Link => read.name.split_at(read.name.len() - b" -> there".len()),
             _ => (read.name, &b""[..]),
@@ -175,7 +175,7 @@ proptest! {
         let mut out = Cursor::new(&mut room);
         let told = listing::fact_line(&entry, perm, Facts::ALL, &mut out);
         prop_assert!(!out.is_full());
-        let torn = name.iter().any(|octet| b"\0\r\n".contains(octet));
+        let torn = without_controls(name, b"\t") != *name;
         prop_assert_eq!(told, !torn);
         if torn {
             prop_assert!(out.is_empty());
@@ -198,6 +198,27 @@ proptest! {
         let wanted: String = "acdeflmprw".chars().zip(letters).filter(|(_, held)| *held).map(|(letter, _)| letter).collect();
         prop_assert_eq!(fact("perm").unwrap(), wanted);
     }
+}
+
+/// A name with `?` for each control character but `kept`, taken apart character by character.
+fn without_controls(name: &[u8], kept: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text = (1..=rest.len().min(4)).find_map(|len| std::str::from_utf8(&rest[..len]).ok());
+        let len = text.map_or(1, str::len);
+        let control = match text {
+            Some(text) => text.contains(char::is_control),
+            None => matches!(rest[0], 0x80..=0x9f),
+        };
+        if control && !kept.contains(&rest[0]) {
+            shown.push(b'?');
+        } else {
+            shown.extend_from_slice(&rest[..len]);
+        }
+        rest = &rest[len..];
+    }
+    shown
 }
 
 /// An entry without its name.
@@ -244,10 +265,14 @@ fn entry() -> impl Strategy<Value = (Nameless, Vec<u8>)> {
         any::<u64>(),
         any::<u64>(),
     );
-    let name = vec(
-        prop_oneof![3 => select(&b"ab .;=-> \r\n\x1b\xff"[..]), 1 => any::<u8>()],
-        1..=255,
-    );
+    let name = prop_oneof![
+        vec(
+            prop_oneof![3 => select(&b"ab .;=-> \r\n\x1b\xff\xc2\x9b"[..]), 1 => any::<u8>()],
+            1..=255,
+        ),
+        vec(select(&b"ab .;=->\t\xe9\xff"[..]), 1..=255),
+        "[^\0-\u{9f}]{1,60}".prop_map(String::into_bytes),
+    ];
     (select(KINDS), numbers, name)
         .prop_map(|(kind, numbers, name)| (Nameless { kind, numbers }, name))
 }

@@ -56,6 +56,7 @@ pub fn all_is_well(config: &Config) -> bool {
     system::pid_file(&mut report, config);
     let accounts = users(&mut report, config);
     let identity = who(&mut report, config);
+    share::mount_point(&mut report, config);
     let surroundings = Surroundings::look();
     ports::control(&mut report, config);
     system::descriptors(&mut report, config.max_clients);
@@ -87,7 +88,7 @@ pub fn all_is_well(config: &Config) -> bool {
                 passive_works,
             );
         }
-        None => report.warning("self-test: not done, since the server would not start; see above"),
+        None => report.warning("self-test: not done, since nothing would be served; see above"),
     }
     surroundings.tell(&mut report, config);
     firewall::tell(&mut report, config, &surroundings);
@@ -158,6 +159,9 @@ fn confine(
     match Outside::look(accounts, identity).confine(config) {
         Ok((house, mut confined)) => {
             match confined.wall() {
+                Wall::Chroot if config.removable => report.good(
+                    "confinement: chroot to the directory above the share, and openat2 to the share; root is given up for good",
+                ),
                 Wall::Chroot => report.good(
                     "confinement: chroot; the share is all that the server sees, and root is given up for good",
                 ),

@@ -81,7 +81,7 @@ pub fn run(
     // At a low rate it would come to no end in its time, and the limit is not what is tested.
     policy.rates = Rates::default();
     house.proxies.clear();
-    let Ok(tree) = Tree::share(house.wall, &house.identity) else {
+    let Ok(tree) = house.tree() else {
         return report.bad("self-test: the share cannot be opened");
     };
     let house = Arc::new(house);

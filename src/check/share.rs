@@ -1,7 +1,10 @@
 //! What the server's user may read and write in the share, seen from inside the walls.
 
 use std::ffi::CStr;
+use std::fs;
 use std::mem::MaybeUninit;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -9,10 +12,9 @@ use rustix::fs::Access;
 
 use crate::check::Out;
 use crate::config::Config;
-use crate::sandbox;
 use crate::session::House;
+use crate::start;
 use crate::tree;
-use crate::tree::Tree;
 use crate::wire::listing::Kind;
 use crate::wire::pathname::PATH_MAX;
 use crate::wire::pathname::Pathname;
@@ -75,13 +77,37 @@ struct Seen {
     sample: Option<Vec<u8>>,
 }
 
+/// Tells those who share a mount point what happens when its medium is taken out; looked at from outside the walls.
+pub fn mount_point(report: &mut Out, config: &Config) {
+    let device = |path: &Path| fs::metadata(path).map(|about| about.dev());
+    let (Ok(here), Ok(above)) = (device(&config.share), device(&config.share.join(".."))) else {
+        return;
+    };
+    if here != above && !config.removable {
+        report.good(format_args!(
+            "share: {} is a mount point: if its medium is taken out and put back, restart the server, or start it with \
+             --removable, which finds the medium by itself",
+            config.share.display()
+        ));
+    }
+}
+
 /// Reports it; `None` if the server would not start.
 pub fn examine(report: &mut Out, config: &Config, house: &House) -> Option<Usable> {
     let (shown, name) = (config.share.display(), &house.identity.name);
     let writable = house.accounts.anyone_may_write();
-    if let Err(why) = sandbox::may_use(&config.share, &house.identity, false) {
-        report.bad(why);
-        return None;
+    match start::may_use(config, house, false) {
+        Ok(true) => {}
+        Ok(false) => {
+            report.warning(format_args!(
+                "share: no medium is mounted at {shown}: clients hear 450 or 550 until one is; mount it and check again"
+            ));
+            return None;
+        }
+        Err(why) => {
+            report.bad(why);
+            return None;
+        }
     }
     let seen = look(house, writable);
     let part = if seen.cut {
@@ -120,10 +146,10 @@ pub fn examine(report: &mut Out, config: &Config, house: &House) -> Option<Usabl
 fn may_write(report: &mut Out, config: &Config, house: &House, unwritable: &Names) -> bool {
     let name = &house.identity.name;
     let (shown, user) = (config.share.display(), house.identity.uid);
-    let Ok(tree) = Tree::share(house.wall, &house.identity) else {
+    let Ok(tree) = house.tree() else {
         return false;
     };
-    if let Err(why) = sandbox::may_use(&config.share, &house.identity, true) {
+    if let Err(why) = start::may_use(config, house, true) {
         report.bad(why);
         if tree.lacks_owners() {
             report.warning(format_args!(
@@ -155,7 +181,7 @@ fn may_write(report: &mut Out, config: &Config, house: &House, unwritable: &Name
 /// Walks through the share, within bounds.
 fn look(house: &House, writable: bool) -> Seen {
     let mut seen = Seen::default();
-    let Ok(tree) = Tree::share(house.wall, &house.identity) else {
+    let Ok(tree) = house.tree() else {
         return seen;
     };
     // What is mounted below may be no disk, and its files not what they seem (/proc).

@@ -126,6 +126,8 @@ const SESSION: &[libc::c_long] = &[
     libc::SYS_splice,
     libc::SYS_statfs,
     libc::SYS_statx,
+    libc::SYS_sync, // and the next: --sync
+    libc::SYS_syncfs,
     libc::SYS_unlinkat,
     libc::SYS_utimensat,
 ];

@@ -33,6 +33,8 @@ pub enum End {
     Gone,
     /// The file could not be read or written on; this is what the client hears.
     Refused(Reply<'static>),
+    /// The same, and what the kernel said, which the log tells.
+    Failed(Reply<'static>, Errno),
     /// The control connection is gone.
     Lost(Lost),
 }
@@ -45,6 +47,9 @@ impl fmt::Display for End {
             Self::Stalled => out.write_str("stalled"),
             Self::Gone => out.write_str("data connection lost"),
             Self::Refused(reply) => write!(out, "failed ({})", reply.code()),
+            Self::Failed(reply, errno) => {
+                write!(out, "failed ({}: {})", reply.code(), errno.desc())
+            }
             Self::Lost(_) => out.write_str("control connection lost"),
         }
     }
@@ -102,6 +107,11 @@ impl<'f, 'm> Flow<'f, 'm> {
     /// The data connection.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// Whether the data connection still stands, as far as this end knows.
+    pub fn has_peer(&self) -> bool {
+        self.stream.peer_addr().is_ok()
     }
 
     /// Closes the data connection, which tells the client that this was all; returns how many octets have moved.

@@ -152,7 +152,7 @@ impl Listing<'_, '_> {
             _ => false,
         };
         if !matches!(self.style, Style::Facts(_))
-            && let Some(sorted) = sorted(directory, names, entries).map_err(|_| unreadable())?
+            && let Some(sorted) = sorted(directory, names, entries).map_err(unreadable)?
         {
             for name in sorted {
                 self.name(directory, matching, writable, name, page)?;
@@ -165,7 +165,7 @@ impl Listing<'_, '_> {
             result.is_ok()
         });
         result?;
-        read.map_err(|_| unreadable())
+        read.map_err(unreadable)
     }
 
     /// Sends the line of one name, unless it has vanished or does not match.
@@ -255,7 +255,9 @@ impl Listing<'_, '_> {
                     })?
                 }
                 // A listing that only seems whole is none.
-                Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => return Err(unreadable()),
+                Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
+                    return Err(unreadable(errno));
+                }
                 Err(_) => false,
             };
             if !found {
@@ -295,8 +297,11 @@ impl Listing<'_, '_> {
 /// Room for a link's target, in octets.
 const TARGET: usize = 4095;
 
-fn unreadable() -> End {
-    End::Refused(reply::READ_ERROR)
+fn unreadable(errno: Errno) -> End {
+    End::Failed(
+        reply::READ_ERROR,
+        nix::errno::Errno::from_raw(errno.raw_os_error()),
+    )
 }
 
 fn now() -> i64 {
@@ -326,7 +331,7 @@ fn next_directory(
         !found && result.is_ok()
     });
     result?;
-    read.map_err(|_| unreadable())?;
+    read.map_err(unreadable)?;
     Ok(found)
 }
 

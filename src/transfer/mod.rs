@@ -153,7 +153,7 @@ impl Transfer<'_, '_> {
             Err(End::Stopping) => reply::TRANSFER_ABORTED,
             Err(End::Stalled) => reply::STALLED,
             Err(End::Gone) => reply::CONNECTION_LOST,
-            Err(End::Refused(reply)) => reply,
+            Err(End::Refused(reply) | End::Failed(reply, _)) => reply,
             Err(End::Lost(lost)) => return Err(lost),
         };
         Ok(reply.into())

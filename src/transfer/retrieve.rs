@@ -49,10 +49,10 @@ pub fn image(
                 let from = u64::try_from(offset).unwrap_or(from);
                 return plain(flow, file, from, Some(size), block);
             }
-            Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN | Errno::ETIMEDOUT) => {
-                return Err(End::Gone);
-            }
-            Err(_) => return Err(End::Refused(reply::READ_ERROR)),
+            Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(End::Gone),
+            // What a file on FUSE or NFS says when its server is gone, too.
+            Err(Errno::ENOTCONN | Errno::ETIMEDOUT) if !flow.has_peer() => return Err(End::Gone),
+            Err(errno) => return Err(End::Failed(reply::READ_ERROR, errno)),
         }
     }
 }
@@ -121,7 +121,10 @@ fn read(file: &File, room: &mut [u8], from: u64) -> Result<usize, End> {
         match file.read_at(room, from) {
             Ok(count) => return Ok(count),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(End::Refused(reply::READ_ERROR)),
+            Err(error) => {
+                let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+                return Err(End::Failed(reply::READ_ERROR, errno));
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! STOR, APPE and STOU: a file from the client (RFC 959 4.1.3).
 //!
-//! 226 is a promise: it comes after the last octet is in the file and the file is closed without error.
+//! 226 is a promise: it comes after the last octet is in the file and the file is closed without error; under `--sync`,
+//! after the disk has both the octets and the name.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,25 +28,32 @@ pub fn store(
     ascii: bool,
     block: &mut [u8],
 ) -> Result<Reply<'static>, End> {
-    let file = upload
-        .begin()
-        .map_err(|errno| End::Refused(refused(Errno::from_raw(errno.raw_os_error()))))?;
+    let file = upload.begin().map_err(from_tree)?;
     if ascii {
         take_ascii(flow, &file, block)?;
     } else {
         take_image(flow, &file, block)?;
     }
+    upload.flush_contents(&file).map_err(from_tree)?;
     // Some file systems tell only now that the disk is full (NFS).
-    unistd::close(file).map_err(|errno| End::Refused(refused(errno)))?;
+    unistd::close(file).map_err(failed)?;
+    upload.flush_name().map_err(from_tree)?;
     Ok(reply::MOVED)
 }
 
-fn refused(errno: Errno) -> Reply<'static> {
-    match errno {
+/// What the client hears, and the log, where the disk takes no more.
+fn failed(errno: Errno) -> End {
+    let reply = match errno {
         Errno::ENOSPC | Errno::EDQUOT => reply::NO_SPACE,
         Errno::EFBIG => reply::TOO_LARGE,
         _ => reply::WRITE_ERROR,
-    }
+    };
+    End::Failed(reply, errno)
+}
+
+/// The same errors from the room below.
+fn from_tree(errno: rustix::io::Errno) -> End {
+    failed(Errno::from_raw(errno.raw_os_error()))
 }
 
 fn take_image(flow: &mut Flow<'_, '_>, file: &File, block: &mut [u8]) -> Result<(), End> {
@@ -110,7 +118,7 @@ fn write_all(file: &File, mut octets: &[u8]) -> Result<(), End> {
             Ok(0) => return Err(End::Refused(reply::WRITE_ERROR)),
             Ok(count) => octets = octets.get(count..).unwrap_or_default(),
             Err(Errno::EINTR) => {}
-            Err(errno) => return Err(End::Refused(refused(errno))),
+            Err(errno) => return Err(failed(errno)),
         }
     }
     Ok(())
@@ -183,7 +191,7 @@ impl Pipe {
                         flow.moved(count)?;
                         return Ok(Poured::CannotSplice);
                     }
-                    Err(errno) => return Err(End::Refused(refused(errno))),
+                    Err(errno) => return Err(failed(errno)),
                 }
             }
             flow.moved(count)?;
@@ -208,7 +216,7 @@ impl Pipe {
                 Ok(0) => return Err(End::Refused(reply::WRITE_ERROR)),
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
-                Err(errno) => return Err(End::Refused(refused(errno))),
+                Err(errno) => return Err(failed(errno)),
             };
             write_all(file, block.get(..count).unwrap_or_default())?;
             left = left.saturating_sub(count);

@@ -9,7 +9,6 @@ use crate::config::{Rates, Rights};
 use crate::logging::trouble::Trouble;
 use crate::pool::headroom;
 use crate::session::{Account, Login, Session, UserName};
-use crate::tree::Tree;
 use crate::verbs::Answer::{Close, CloseAt, Say, SayAt};
 use crate::verbs::Outcome;
 use crate::wire::printable::Printable;
@@ -103,8 +102,7 @@ fn refuse<'s, 'm>(
 }
 
 fn account(session: &mut Session<'_>, grant: &Grant) -> Result<Account, rustix::io::Errno> {
-    let house = &session.house;
-    let share = Tree::share(house.wall, &house.identity)?;
+    let share = session.house.tree()?;
     session.subject.clear();
     session
         .subject
@@ -115,12 +113,13 @@ fn account(session: &mut Session<'_>, grant: &Grant) -> Result<Account, rustix::
     } else {
         share.below(&session.subject)?
     };
+    let rates = session.house.policy.rates;
     Ok(Account {
         tree,
         may_write: grant.rights == Rights::ReadWrite,
         rates: Rates {
-            up: grant.up.unwrap_or(house.policy.rates.up),
-            down: grant.down.unwrap_or(house.policy.rates.down),
+            up: grant.up.unwrap_or(rates.up),
+            down: grant.down.unwrap_or(rates.down),
         },
     })
 }

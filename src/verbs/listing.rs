@@ -70,7 +70,7 @@ pub fn mlsd<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
         Err(rustix::io::Errno::NOTDIR) if tree.stat(&session.subject).is_ok() => {
             return Err(reply::NOT_A_DIRECTORY);
         }
-        result => result.map_err(refusal::of_name)?,
+        result => result.map_err(refusal::of_file)?,
     };
     move_listing(
         session,
@@ -217,7 +217,7 @@ fn subject(
         return tree
             .stat_link(subject)
             .map(|_| Subject::Itself)
-            .map_err(refusal::of_name);
+            .map_err(refusal::of_file);
     }
     let errno = match tree.directory(subject) {
         Ok(directory) => return Ok(Subject::Inside(directory)),
@@ -226,19 +226,19 @@ fn subject(
     match tree.stat_link(subject) {
         // A directory that may not be read is not there.
         Ok(stat) if tree::entry(b"", &stat).kind == Kind::Directory => {
-            return Err(refusal::of_name(errno));
+            return Err(refusal::of_file(errno));
         }
         Ok(_) => return Ok(Subject::Itself),
         Err(_) => {}
     }
     if !glob::is_pattern(subject.name()) {
-        return Err(refusal::of_name(errno));
+        return Err(refusal::of_file(errno));
     }
     rename_from.copy(subject);
     subject.leave();
     tree.directory(subject)
         .map(Subject::Matching)
-        .map_err(refusal::of_name)
+        .map_err(refusal::of_file)
 }
 
 enum Kinds {

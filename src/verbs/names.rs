@@ -60,7 +60,7 @@ pub fn dele<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
         .writer()?
         .tree
         .remove_file(&session.subject)
-        .map_err(refusal::of_name)?;
+        .map_err(refusal::of_file)?;
     Ok(Say(reply::DELETED))
 }
 
@@ -71,7 +71,7 @@ pub fn rnfr<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
         .writer()?
         .tree
         .stat_link(&session.subject)
-        .map_err(refusal::of_name)?;
+        .map_err(refusal::of_file)?;
     session.rename_from.copy(&session.subject);
     session.renaming = true;
     Ok(Say(reply::RENAME_TO_WHAT))

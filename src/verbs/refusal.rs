@@ -1,31 +1,47 @@
 //! From what the kernel says to what the client hears: the one place that decides.
 //!
-//! RFC 959 5.4 lists other codes for RNTO and for uploads than for the rest, so there are three tables.  Where the box
-//! itself has run out of something, all three say 421, which ends the session: that gives back what it holds.
+//! RFC 959 5.4 lists other codes for RNTO and for uploads than for the rest, and 450 for a few, so there are four tables.
+//! Where the box itself has run out of something, all of them say 421, which ends the session: that gives back what it
+//! holds.
 
 use rustix::io::Errno;
 
+use crate::tree::is_disk_failure;
 use crate::wire::reply::{self, Reply};
 
-/// For commands that name something which is there, or make a directory: 550 always.
+/// For CWD, MKD, RMD and whatever RFC 959 5.4 leaves no other code but 550.
 pub fn of_name(errno: Errno) -> Reply<'static> {
     match errno {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => reply::EXHAUSTED,
         Errno::EXIST => reply::EXISTS,
         Errno::NOTEMPTY => reply::NOT_EMPTY,
         Errno::ISDIR => reply::NOT_A_FILE,
-        Errno::BUSY | Errno::ROFS | Errno::NOSPC | Errno::DQUOT | Errno::MLINK => {
-            reply::CANNOT_CHANGE
-        }
+        Errno::BUSY | Errno::NOSPC | Errno::DQUOT | Errno::MLINK => reply::CANNOT_CHANGE,
+        Errno::ROFS => reply::READ_ONLY_DISK,
+        Errno::NOMEDIUM => reply::NO_MEDIUM_HERE,
+        errno if is_disk_failure(errno) => reply::DISK_FAILS_HERE,
         _ => reply::NOT_THERE,
     }
 }
 
-/// For RNTO: 553, but 550 where the old name is at fault.
+/// For RETR, DELE, RNFR and listings: 450 where it may be there later.
+pub fn of_file(errno: Errno) -> Reply<'static> {
+    match errno {
+        Errno::NOMEDIUM => reply::NO_MEDIUM,
+        errno if is_disk_failure(errno) => reply::DISK_FAILS,
+        errno => of_name(errno),
+    }
+}
+
+/// For RNTO: 553, but others where the new name is not at fault.
 pub fn of_new_name(errno: Errno) -> Reply<'static> {
     match errno {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => reply::EXHAUSTED,
         Errno::XDEV => reply::OTHER_DISK,
+        Errno::ROFS => reply::READ_ONLY_DISK,
+        Errno::NOSPC | Errno::DQUOT => reply::NO_SPACE,
+        Errno::NOMEDIUM => reply::NO_MEDIUM,
+        errno if is_disk_failure(errno) => reply::DISK_FAILS,
         _ => reply::CANNOT_NAME,
     }
 }
@@ -37,8 +53,10 @@ pub fn of_upload(errno: Errno) -> Reply<'static> {
         Errno::AGAIN => reply::BUSY,
         Errno::NOSPC | Errno::DQUOT => reply::NO_SPACE,
         Errno::FBIG => reply::TOO_LARGE,
-        Errno::IO => reply::WRITE_ERROR,
         Errno::ISDIR => reply::NOT_A_FILE,
+        Errno::ROFS => reply::READ_ONLY_DISK,
+        Errno::NOMEDIUM => reply::NO_MEDIUM,
+        errno if is_disk_failure(errno) => reply::WRITE_ERROR,
         _ => reply::CANNOT_NAME,
     }
 }
@@ -62,10 +80,28 @@ mod tests {
             (Errno::MFILE, 421),
             (Errno::NFILE, 421),
             (Errno::NOMEM, 421),
+            (Errno::IO, 550),
+            (Errno::NOMEDIUM, 550),
         ] {
             assert_eq!(of_name(errno).code(), code, "{errno}");
         }
         for (errno, code) in [
+            (Errno::NOENT, 550),
+            (Errno::ACCESS, 550),
+            (Errno::ROFS, 550),
+            (Errno::IO, 450),
+            (Errno::NOTCONN, 450),
+            (Errno::STALE, 450),
+            (Errno::NOMEDIUM, 450),
+        ] {
+            assert_eq!(of_file(errno).code(), code, "{errno}");
+        }
+        for (errno, code) in [
+            (Errno::ROFS, 550),
+            (Errno::NOSPC, 452),
+            (Errno::DQUOT, 452),
+            (Errno::IO, 450),
+            (Errno::NOMEDIUM, 450),
             (Errno::XDEV, 550),
             (Errno::EXIST, 553),
             (Errno::NOENT, 553),
@@ -79,6 +115,9 @@ mod tests {
             (Errno::DQUOT, 452),
             (Errno::FBIG, 552),
             (Errno::IO, 451),
+            (Errno::NODEV, 451),
+            (Errno::NOMEDIUM, 450),
+            (Errno::ROFS, 550),
             (Errno::ISDIR, 550),
             (Errno::ACCESS, 553),
             (Errno::NAMETOOLONG, 553),

@@ -20,7 +20,7 @@ pub fn retr<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
         .account()?
         .tree
         .read(&session.subject)
-        .map_err(refusal::of_name)?;
+        .map_err(refusal::of_file)?;
     if from > size {
         return Err(reply::BEYOND_THE_END);
     }

@@ -35,6 +35,7 @@ fn hear(flags: &[&str], line: &str) -> String {
         guesses: Guesses::new(),
         identity: Arc::new(identity),
         wall: Wall::Openat2,
+        medium: None,
         networks: Vec::new(),
         proxies: Vec::new(),
         owners: Owners::default(),

@@ -5,6 +5,7 @@
 //! A line that does not fit is cut, and the cursor says so; [`LINE_MAX`] octets are always enough.
 
 use crate::wire::octets::Cursor;
+use crate::wire::printable::{has_controls, pieces};
 use crate::wire::time;
 
 /// The longest name that a Linux file system stores, in octets.
@@ -65,8 +66,8 @@ pub struct Entry<'a> {
 /// Writes a line of LIST, such as `-rw-r--r--   1 ftp      ftp            1234 Jan 02 15:04 name`, and CRLF.
 ///
 /// `owner` and `group` are shown, or else their numbers; `now` (in seconds since 1970) decides whether
-/// the date shows the time of day or the year.  A control character in a name is shown as `?`, since
-/// it would tear the line apart: LIST is for reading, and MLSD or NLST is for exact names.
+/// the date shows the time of day or the year.  A control character in a name is shown as `?`, since it
+/// would tear the line apart or steer a terminal: LIST is for reading, MLSD and NLST are for exact names.
 pub fn long_line(
     entry: &Entry<'_>,
     owner: Option<&str>,
@@ -95,8 +96,8 @@ pub fn long_line(
 /// Writes a line of NLST: `prefix`, `name` and CRLF.
 ///
 /// The prefix is what the client put before the last slash, the slash too: clients use the whole line
-/// as the pathname of a RETR (RFC 1123 4.1.2.7).  Returns false and writes nothing if CR, LF or NUL is
-/// in either, since such a line would name another file.
+/// as the pathname of a RETR (RFC 1123 4.1.2.7).  Returns false and writes nothing if a control character
+/// but a tab is in either: the line would name another file, or steer the terminal that shows it.
 pub fn bare_line(name: &[u8], prefix: &[u8], out: &mut Cursor<'_>) -> bool {
     if !fits_a_line(name) || !fits_a_line(prefix) {
         return false;
@@ -281,7 +282,7 @@ pub fn facts(entry: &Entry<'_>, perm: Perm, chosen: Facts, out: &mut Cursor<'_>)
 
 /// Writes a line of MLSD: the [`facts`], exactly one space, the name as it is, and CRLF.
 ///
-/// Returns false and writes nothing if CR, LF or NUL is in the name: no pathname can hold those.
+/// Returns false and writes nothing if a control character but a tab is in the name, as [`bare_line`] does.
 pub fn fact_line(entry: &Entry<'_>, perm: Perm, chosen: Facts, out: &mut Cursor<'_>) -> bool {
     if !fits_a_line(entry.name) {
         return false;
@@ -402,19 +403,18 @@ fn owner_column(name: Option<&str>, number: u32, out: &mut Cursor<'_>) {
 
 /// Writes a name with `?` for each control character.
 fn cleaned(name: &[u8], out: &mut Cursor<'_>) {
-    let mut first = true;
-    for run in name.split(u8::is_ascii_control) {
-        if !first {
+    pieces(name, |piece, control| {
+        if control {
             out.octet(b'?');
+        } else {
+            out.push(piece);
         }
-        out.push(run);
-        first = false;
-    }
+    });
 }
 
-/// Whether a name can be told in a line as it is.
+/// Whether a name can be told in a line as it is: nothing in it ends the line or steers a terminal.
 fn fits_a_line(name: &[u8]) -> bool {
-    !name.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0))
+    !has_controls(name)
 }
 
 #[cfg(test)]
@@ -522,24 +522,28 @@ mod tests {
     #[test]
     fn a_name_cannot_forge_a_line_of_list() {
         let entry = Entry {
-            name: b"a\r\n\x1b[2J\x7f\0b \xc3\xa4",
+            name: b"a\r\n\x1b[2J\x7f\0b \xc3\xa4\xc2\x9b\x9b",
             ..FILE
         };
-        assert!(long(&entry).ends_with(" a???[2J??b \u{e4}\r\n"));
+        assert!(long(&entry).ends_with(" a???[2J??b \u{e4}??\r\n"));
     }
 
     #[test]
     fn nlst_has_the_name_behind_what_the_client_wrote() {
         assert_eq!(text(|out| assert!(bare_line(b"b c", b"", out))), "b c\r\n");
         assert_eq!(
-            text(|out| assert!(bare_line(b"b\x01", b"/a/", out))),
-            "/a/b\x01\r\n"
+            text(|out| assert!(bare_line(b"b\t", b"/a/", out))),
+            "/a/b\t\r\n"
         );
         for (name, prefix) in [
             (&b"a\rb"[..], &b""[..]),
             (b"a\n", b""),
             (b"\0", b""),
             (b"a", b"\n"),
+            (b"\x1b[2J", b""),
+            (b"\xc2\x9b2J", b""),
+            (b"\x9b2J", b""),
+            (b"a", b"\x07"),
         ] {
             assert_eq!(text(|out| assert!(!bare_line(name, prefix, out))), "");
         }

@@ -61,9 +61,106 @@ fn escaped(octets: &[u8], out: &mut Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
+/// Calls `take` with the pieces of `octets` in order: stretches without a control character, and each control
+/// character alone, for which it gets true.
+///
+/// A terminal reads octets as UTF-8 or one by one, and nobody knows which.  So these are control characters: those of
+/// ASCII, DEL, U+0080 to U+009F as UTF-8 writes them, and the octets 0x80 to 0x9F where they are no part of a
+/// character.
+pub fn pieces<'o>(octets: &'o [u8], mut take: impl FnMut(&'o [u8], bool)) {
+    // Nearly every name is this simple.
+    if octets.iter().all(|octet| matches!(octet, b' '..=b'~')) {
+        return take(octets, false);
+    }
+    for chunk in octets.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while let Some((at, odd)) = rest.char_indices().find(|(_, each)| each.is_control()) {
+            let (plain, from_odd) = rest.split_at_checked(at).unwrap_or((rest, ""));
+            let (odd, behind) = from_odd
+                .split_at_checked(odd.len_utf8())
+                .unwrap_or((from_odd, ""));
+            take(plain.as_bytes(), false);
+            take(odd.as_bytes(), true);
+            rest = behind;
+        }
+        take(rest.as_bytes(), false);
+        let is_control = |octet: &u8| matches!(octet, 0x80..=0x9f);
+        for run in chunk
+            .invalid()
+            .chunk_by(|a, b| !is_control(a) && !is_control(b))
+        {
+            take(run, run.first().is_some_and(is_control));
+        }
+    }
+}
+
+/// Whether a control character, as [`pieces`] tells them, is among `octets`; a tab is none here.
+pub fn has_controls(octets: &[u8]) -> bool {
+    let mut found = false;
+    pieces(octets, |piece, control| found |= control && piece != b"\t");
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn cut(octets: &[u8]) -> Vec<(&[u8], bool)> {
+        let mut all = Vec::new();
+        pieces(octets, |piece, control| {
+            if !piece.is_empty() {
+                all.push((piece, control));
+            }
+        });
+        all
+    }
+
+    #[test]
+    fn control_characters_are_told_however_a_terminal_reads_them() {
+        assert_eq!(cut(b""), []);
+        assert_eq!(cut(b"a b"), [(&b"a b"[..], false)]);
+        assert_eq!(
+            cut(b"a\x1b[2J\x7f"),
+            [
+                (&b"a"[..], false),
+                (b"\x1b", true),
+                (b"[2J", false),
+                (b"\x7f", true)
+            ]
+        );
+        assert_eq!(
+            cut(b"\xc2\x9b1m\x9b\x9d0m"),
+            [
+                (&b"\xc2\x9b"[..], true),
+                (b"1m", false),
+                (b"\x9b", true),
+                (b"\x9d", true),
+                (b"0m", false)
+            ]
+        );
+        // In these characters such an octet is but a part.
+        for text in ["\u{c0}", "\u{20ac}", "\u{1f600}", "\u{ff}\u{a0}"] {
+            assert_eq!(cut(text.as_bytes()), [(text.as_bytes(), false)]);
+        }
+        // Latin-1 beyond them, and the beginning of a character that is cut off by one of them.
+        assert_eq!(cut(b"caf\xe9"), [(&b"caf"[..], false), (b"\xe9", false)]);
+        assert_eq!(
+            cut(b"\xe2\x82\x07\xff\xc2"),
+            [
+                (&b"\xe2"[..], false),
+                (b"\x82", true),
+                (b"\x07", true),
+                (b"\xff", false),
+                (b"\xc2", false)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_tab_steers_no_terminal() {
+        assert!(!has_controls(b"a\tb"));
+        assert!(has_controls(b"a\x0bb"));
+    }
 
     fn shown(octets: &[u8]) -> String {
         Printable(octets).to_string()

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 
 use crate::wire::address;
 use crate::wire::octets::Cursor;
+use crate::wire::printable::pieces;
 use crate::wire::time;
 
 /// One reply: its code, and a text that is put together when it is sent.
@@ -50,6 +51,10 @@ const fn say(code: u16, text: &'static str) -> Reply<'static> {
         text: Text::Fixed(text),
     }
 }
+
+// RFC 959 5.4 has 450 for some verbs, and 550 alone for others.
+const DISK_FAILS_TEXT: &str = "The disk does not answer; try again later.";
+const NO_MEDIUM_TEXT: &str = "The medium is not there; try again later.";
 
 pub const OKAY: Reply = say(200, "Done.");
 pub const TYPE_ASCII: Reply = say(200, "Type is ASCII.");
@@ -104,6 +109,8 @@ pub const STALLED: Reply = say(426, "Nothing moved for too long; transfer aborte
 pub const TRANSFER_ABORTED: Reply = say(426, "Transfer aborted.");
 pub const BUSY: Reply = say(450, "Another upload holds this file.");
 pub const TRY_LATER: Reply = say(450, "Not available now.");
+pub const DISK_FAILS: Reply = say(450, DISK_FAILS_TEXT);
+pub const NO_MEDIUM: Reply = say(450, NO_MEDIUM_TEXT);
 pub const READ_ERROR: Reply = say(451, "Cannot read the file to its end.");
 pub const WRITE_ERROR: Reply = say(451, "Cannot write the file.");
 pub const SHRUNK: Reply = say(451, "The file became shorter while it was sent.");
@@ -138,6 +145,9 @@ pub const LOGIN_INCORRECT: Reply = say(530, "Log-in incorrect.");
 /// One text for "absent" and "forbidden": a refusal must not map the tree.
 pub const NOT_THERE: Reply = say(550, "No such file, or no permission.");
 pub const READ_ONLY: Reply = say(550, "Read-only: nothing may be changed here.");
+pub const DISK_FAILS_HERE: Reply = say(550, DISK_FAILS_TEXT);
+pub const NO_MEDIUM_HERE: Reply = say(550, NO_MEDIUM_TEXT);
+pub const READ_ONLY_DISK: Reply = say(550, "The disk is read-only.");
 pub const EXISTS: Reply = say(550, "That name is taken.");
 pub const NOT_EMPTY: Reply = say(550, "The directory is not empty.");
 pub const NOT_A_FILE: Reply = say(550, "Not a regular file.");
@@ -443,26 +453,20 @@ impl Reply<'_> {
     }
 }
 
-/// Writes octets of a client's or a file's, so that they stay inside their line: control characters but tabs become `?`,
-/// and 0xFF is doubled, since alone it is Telnet's escape (RFC 854).
+/// Writes octets of a client's or a file's, so that they stay inside their line and steer no terminal: control characters
+/// but tabs become `?`, and 0xFF is doubled, since alone it is Telnet's escape (RFC 854).
 pub fn escape(octets: &[u8], out: &mut Cursor<'_>) {
-    for run in octets.chunk_by(|a, b| is_plain(*a) == is_plain(*b)) {
-        if run.first().is_some_and(|octet| is_plain(*octet)) {
-            out.push(run);
-            continue;
+    pieces(octets, |piece, control| {
+        if control && piece != b"\t" {
+            return out.octet(b'?');
         }
-        for octet in run {
-            if *octet == 0xFF {
-                out.push(b"\xFF\xFF");
-            } else {
-                out.octet(b'?');
+        for run in piece.split_inclusive(|octet| *octet == 0xFF) {
+            out.push(run);
+            if run.ends_with(b"\xFF") {
+                out.octet(0xFF);
             }
         }
-    }
-}
-
-fn is_plain(octet: u8) -> bool {
-    octet == b'\t' || (!octet.is_ascii_control() && octet != 0xFF)
+    });
 }
 
 #[cfg(test)]

@@ -109,7 +109,12 @@ pub fn accept(listener: &TcpListener) -> TcpStream {
 pub fn readable(what: impl AsFd, within: Duration) -> bool {
     let mut one = [PollFd::new(what.as_fd(), PollFlags::POLLIN)];
     let timeout = PollTimeout::try_from(within).unwrap();
-    poll(&mut one, timeout).unwrap() > 0
+    loop {
+        match poll(&mut one, timeout) {
+            Err(nix::errno::Errno::EINTR) => {}
+            ready => return ready.unwrap() > 0,
+        }
+    }
 }
 
 /// All octets up to the end of the connection, which must be an orderly one.
@@ -367,7 +372,7 @@ impl Client {
     #[track_caller]
     pub fn hear_end(&mut self) {
         let mut octet = [0];
-        match self.control.read(&mut octet) {
+        match self.read(&mut octet) {
             Ok(0) if self.unread.is_empty() => {}
             Ok(_) => self.fail(&format!(
                 "more words where the end was due, first {:?}",
@@ -382,7 +387,7 @@ impl Client {
     pub fn hear_octets(&mut self, count: usize) -> Vec<u8> {
         while self.unread.len() < count {
             let mut some = [0; 64];
-            match self.control.read(&mut some) {
+            match self.read(&mut some) {
                 Ok(len) if len > 0 => self.unread.extend(&some[..len]),
                 other => self.fail(&format!("{count} octets were due: {other:?}")),
             }
@@ -395,7 +400,7 @@ impl Client {
     /// Whether the connection ends, in whatever way, before it says anything more.
     pub fn ends(&mut self) -> bool {
         let mut octet = [0];
-        match self.control.read(&mut octet) {
+        match self.read(&mut octet) {
             Ok(len) => len == 0,
             Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
         }
@@ -422,6 +427,17 @@ impl Client {
         &self.dialogue
     }
 
+    /// Reads on where a signal came in between: the kernel may wake any thread of the test for a child that has ended
+    /// while the thread that it belongs to was starting the next one.
+    fn read(&mut self, some: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.control.read(some) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
     /// One line, which must end in CRLF and hold no other CR; without it.
     #[track_caller]
     fn line(&mut self) -> Vec<u8> {
@@ -437,7 +453,7 @@ impl Client {
                 return line;
             }
             let mut some = [0; 4096];
-            match self.control.read(&mut some) {
+            match self.read(&mut some) {
                 Ok(0) => self.fail("the server closed the connection"),
                 Ok(len) => self.unread.extend(&some[..len]),
                 Err(error)
