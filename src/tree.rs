@@ -2,9 +2,9 @@
 //!
 //! The kernel resolves and confines.  Where the share is the root of the process, a pathname is used as it is.  Where an
 //! account has a directory of its own, or the process could not change its root, every look-up goes through openat2(2)
-//! with RESOLVE_IN_ROOT, beneath one descriptor; where the share is a medium that comes and goes, beneath one that is
-//! opened for this look-up alone.  Pathnames are resolved from the root at each use, so a directory that
-//! is moved away while a client stands in it gives nothing away.
+//! with RESOLVE_IN_ROOT: beneath the share, and an account's directory is looked up beneath that for each look-up anew,
+//! as is a medium that comes and goes.  Pathnames are resolved from there at each use, so a directory that is moved
+//! away while a client stands in it gives nothing away.
 
 pub mod medium;
 
@@ -37,13 +37,21 @@ pub struct Tree {
 
 /// The directory that is an account's root.
 #[derive(Debug)]
-enum Root {
+struct Root {
+    top: Top,
+    /// A directory below the top, looked up anew at each use: whoever moves it out of the share moves it out of reach.
+    below: Option<CString>,
+}
+
+/// The top of what is served.
+#[derive(Debug)]
+enum Top {
     /// The root of the process.
     Process,
-    /// A directory that was opened at the log-in.
+    /// The share, where the process could not make it its root.
     Held(OwnedFd),
-    /// The medium that is there at the time, or a directory on it.
-    Medium(Arc<Medium>, Option<CString>),
+    /// The medium that is there at the time.
+    Medium(Arc<Medium>),
 }
 
 /// A root for as long as one look-up takes.
@@ -175,16 +183,17 @@ impl Tree {
         identity: &Arc<Identity>,
         sync: bool,
     ) -> Result<Self> {
-        let root = match (medium, wall) {
-            (Some(medium), _) => Root::Medium(medium.clone(), None),
-            (None, Wall::Chroot | Wall::UserNamespace) => Root::Process,
-            (None, Wall::Openat2) => Root::Held(rustix::fs::openat(
+        let top = match (medium, wall) {
+            (Some(medium), _) => Top::Medium(medium.clone()),
+            (None, Wall::Chroot | Wall::UserNamespace) => Top::Process,
+            (None, Wall::Openat2) => Top::Held(rustix::fs::openat(
                 CWD,
                 c".",
                 OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
                 Mode::empty(),
             )?),
         };
+        let root = Root { top, below: None };
         Ok(Self {
             root,
             identity: identity.clone(),
@@ -196,46 +205,41 @@ impl Tree {
     ///
     /// # Errors
     /// `NOSYS` before Linux 5.6; whatever the kernel says of the directory.
-    pub fn below(&self, directory: &Pathname<'_>) -> Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = || match self.base()?.beneath() {
-            Some(root) => beneath(root, directory.below(), flags, Mode::empty()),
-            None => beneath(CWD, directory.below(), flags, Mode::empty()),
-        };
-        let root = match &self.root {
-            Root::Process if directory.is_root() => Root::Process,
-            Root::Process | Root::Held(_) => Root::Held(opened()?),
-            Root::Medium(medium, None) => match opened() {
-                Ok(_) | Err(Errno::NOMEDIUM) => {
-                    Root::Medium(medium.clone(), Some(directory.below().to_owned()))
-                }
-                Err(errno) => return Err(errno),
-            },
-            Root::Medium(_, Some(_)) => return Err(Errno::NOTSUP),
-        };
-        Ok(Self {
-            root,
-            identity: self.identity.clone(),
-            sync: self.sync,
-        })
+    pub fn below(mut self, directory: &Pathname<'_>) -> Result<Self> {
+        if directory.is_root() {
+            return Ok(self);
+        }
+        self.root.below = Some(directory.below().to_owned());
+        match self.base().map(drop) {
+            Ok(()) | Err(Errno::NOMEDIUM) => Ok(self),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// The root for one look-up.
     fn base(&self) -> Result<Base<'_>> {
-        match &self.root {
-            Root::Process => Ok(Base::Process),
-            Root::Held(root) => Ok(Base::Held(root.as_fd())),
-            Root::Medium(medium, None) => medium.open().map(Base::Opened),
-            Root::Medium(medium, Some(below)) => {
-                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                beneath(medium.open()?.as_fd(), below, flags, Mode::empty()).map(Base::Opened)
-            }
-        }
+        let top = match &self.root.top {
+            Top::Process => Base::Process,
+            Top::Held(share) => Base::Held(share.as_fd()),
+            Top::Medium(medium) => Base::Opened(medium.open()?),
+        };
+        let Some(below) = &self.root.below else {
+            return Ok(top);
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let top = top.beneath().unwrap_or(CWD);
+        beneath(top, below, flags, Mode::empty()).map(Base::Opened)
     }
 
     /// Whether the kernel's own root is this tree's, so that a pathname can be used as it is.
     fn is_process_root(&self) -> bool {
-        matches!(self.root, Root::Process)
+        matches!(
+            self.root,
+            Root {
+                top: Top::Process,
+                below: None
+            }
+        )
     }
 
     /// Opens what `pathname` names, links followed, inside the tree.
@@ -258,8 +262,8 @@ impl Tree {
             && is_disk_failure(*errno)
             && is_time_to_tell()
         {
-            let remedy = match self.root {
-                Root::Medium(..) => "it is looked for again at each command",
+            let remedy = match self.root.top {
+                Top::Medium(_) => "it is looked for again at each command",
                 _ => {
                     "if it was taken out and is back, restart the server; --removable would find it by itself"
                 }

@@ -339,6 +339,36 @@ fn a_directory_that_is_moved_out_of_the_share_gives_nothing_away() {
 }
 
 #[test]
+fn a_users_own_directory_that_is_moved_out_of_the_share_gives_nothing_away() {
+    let share = Share::new();
+    share.write("home/f", "inside");
+    let outside = Desk::new();
+    let users = outside.write("users", format!("ann:{HIDDEN}:rw:/home\n"));
+    // Without the second wall, which holds too where the kernel has it.
+    let older = Launch::failing(&share, "landlock_create_ruleset", "error=ENOSYS");
+    let launch = Launch::new().flags(&["--users", users.to_str().unwrap()]);
+    let server = match older {
+        Some(older) => launch.within(older),
+        None => launch,
+    };
+    let server = server.start(&share);
+    let mut client = Client::login_as(&server, "ann", "hidden");
+    client.say("TYPE I").hear(200);
+    assert_eq!(client.get("f"), b"inside");
+    fs::rename(share.path("home"), outside.path("home")).unwrap();
+    for line in ["RETR f", "LIST", "STOR g"] {
+        let _data = client.data();
+        client.say(line).hear_one_of(&[550, 553]);
+    }
+    for line in ["SIZE f", "DELE f", "MKD d", "CWD /", "MLST"] {
+        client.say(line).hear(550);
+    }
+    assert!(!outside.holds("home/g") && outside.holds("home/f"));
+    fs::rename(outside.path("home"), share.path("home")).unwrap();
+    assert_eq!(client.get("f"), b"inside");
+}
+
+#[test]
 fn what_was_left_open_for_the_server_is_closed() {
     let share = Share::new();
     let server = Launch::new()
