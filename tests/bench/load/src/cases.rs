@@ -108,21 +108,32 @@ impl Sizes {
         for (_, size, _) in self.large {
             fill(&place.join(format!("large{size}")), size * MIB)?;
         }
-        fs::write(place.join("file1k"), vec![b'x'; 1024])?;
-        fs::write(place.join("file16k"), vec![b'x'; 16 * 1024])?;
         fs::write(place.join("text"), lines(self.text))?;
-        for entries in self.entries {
-            let inside = place.join(format!("d{entries}"));
-            if inside.is_dir() {
-                continue;
-            }
-            fs::create_dir(&inside)?;
-            for number in 0..*entries {
-                File::create(inside.join(format!("a file with number {number:06}.txt")))?;
-            }
-        }
-        Ok(())
+        prepare_small(place)?;
+        self.entries
+            .iter()
+            .try_for_each(|entries| directory(place, *entries))
     }
+}
+
+/// What `tests/bench/counts` does with.
+pub fn prepare_small(place: &Path) -> io::Result<()> {
+    fs::write(place.join("file1k"), vec![b'x'; 1024])?;
+    fs::write(place.join("file16k"), vec![b'x'; 16 * 1024])?;
+    directory(place, 1_000)?;
+    directory(place, 10_000)
+}
+
+fn directory(place: &Path, entries: u32) -> io::Result<()> {
+    let inside = place.join(format!("d{entries}"));
+    if inside.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir(&inside)?;
+    for number in 0..entries {
+        File::create(inside.join(format!("a file with number {number:06}.txt")))?;
+    }
+    Ok(())
 }
 
 fn lines(mib: u64) -> Vec<u8> {
@@ -261,11 +272,12 @@ pub fn all(quick: bool) -> Vec<Case> {
 }
 
 /// Where the octets of an upload come from.
-pub fn source(place: &Path, ascii: bool) -> PathBuf {
-    if ascii {
-        return place.join("text.crlf");
-    }
-    place.join("large256")
+fn source(place: &Path, size: u64, ascii: bool) -> PathBuf {
+    place.join(match size {
+        _ if ascii => "text.crlf",
+        0..=16384 => "file16k",
+        _ => "large256",
+    })
 }
 
 /// The source of an ASCII upload, with CR LF.
@@ -399,7 +411,7 @@ fn repeat(
         return Err(io::Error::other("no session"));
     };
     let source = match case.work {
-        Work::Stor(_) => Some(File::open(source(place, case.ascii))?),
+        Work::Stor(size) => Some(File::open(source(place, size, case.ascii))?),
         _ => None,
     };
     let began = Instant::now();

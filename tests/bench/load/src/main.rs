@@ -33,10 +33,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
+        ["prepare", place, "--small"] => cases::prepare_small(Path::new(place)).map_err(Into::into),
         ["prepare", place, rest @ ..] => prepare(Path::new(place), rest.contains(&"--quick")),
         ["table", peers, place, rest @ ..] => table(peers, Path::new(place), rest),
         ["repeat", server, place, case, times] => repeat(server, Path::new(place), case, times),
-        _ => Err("usage: load prepare PLACE [--quick] | load table PEERS PLACE [--quick] [--rounds N] [--only TEXT] | load repeat ADDRESS:PORT PLACE CASE TIMES".into()),
+        _ => Err("usage: load prepare PLACE [--quick | --small] | load table PEERS PLACE [--quick] [--rounds N] [--only TEXT] | load repeat ADDRESS:PORT PLACE CASE TIMES".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
