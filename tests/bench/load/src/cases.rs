@@ -17,10 +17,20 @@ pub struct Server {
     pub name: String,
     pub address: SocketAddr,
     pub pid: i32,
+    /// The control group that it is alone in.
+    pub group: Option<PathBuf>,
     pub user: String,
     pub password: String,
     /// What each of its starts took until its first 220, in milliseconds.
     pub started: Vec<f64>,
+}
+
+impl Server {
+    /// The processor time that it has used since its start.
+    pub fn cpu(&self) -> Duration {
+        let whole = self.group.as_deref().and_then(proc::cpu_of_group);
+        whole.unwrap_or_else(|| proc::cpu(self.pid))
+    }
 }
 
 /// What each session of a case does again and again.
@@ -341,7 +351,7 @@ pub fn run(server: &Server, case: &Case, place: &Path) -> io::Result<Vec<Figure>
             });
         }
         gate.wait();
-        let before = proc::cpu(server.pid);
+        let before = server.cpu();
         let began = Instant::now();
         gate.wait();
         gate.wait();
@@ -350,7 +360,7 @@ pub fn run(server: &Server, case: &Case, place: &Path) -> io::Result<Vec<Figure>
             // Processes of sessions that are over want to be reaped.
             thread::sleep(Duration::from_millis(50));
         }
-        cpu = proc::cpu(server.pid).saturating_sub(before);
+        cpu = server.cpu().saturating_sub(before);
         gate.wait();
     });
     if let Some(error) = failure.into_inner().ok().flatten() {

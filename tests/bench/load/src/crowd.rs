@@ -39,31 +39,33 @@ pub fn memory(servers: &[Server], counts: &[usize], large: &str, place: &Path, t
     println!();
     for (at, server) in servers.iter().enumerate() {
         eprintln!("memory of {}", server.name);
+        let kernel = proc::kernel();
         let rest = proc::memory(server.pid);
         table.set("resident at rest, KiB", at, rest.resident as f64, false);
         table.set("private at rest, KiB", at, rest.private as f64, false);
-        for count in counts {
-            let name = |whose| format!("{whose} memory of one of {count} idle sessions, KiB");
-            let before = (proc::memory(server.pid).private, proc::kernel());
-            match sessions(server, *count) {
-                Ok(sessions) => {
-                    thread::sleep(Duration::from_millis(300));
-                    let after = (proc::memory(server.pid).private, proc::kernel());
-                    let one =
-                        |after: u64, before| after.saturating_sub(before) as f64 / *count as f64;
-                    table.set(&name("private"), at, one(after.0, before.0), false);
-                    table.set(&name("kernel"), at, one(after.1, before.1), false);
-                    sessions.into_iter().for_each(|one| drop(one.quit()));
-                }
-                Err(error) => table.failed(&name("private"), &server.name, &error),
-            }
-            settle(server);
-        }
         for verb in ["RETR", "STOR"] {
             let name = format!("private in all, peak, 16 {verb} at work, KiB");
             match at_work(server, verb, large, place) {
                 Ok(private) => table.set(&name, at, private as f64, false),
                 Err(error) => table.failed(&name, &server.name, &error),
+            }
+            settle(server);
+        }
+        // Always against what it was at rest: threads and memory may be kept from the crowd before.
+        for count in counts {
+            let name = |whose| format!("{whose} memory of one of {count} idle sessions, KiB");
+            let one = |now: u64, rest| now.saturating_sub(rest) as f64 / *count as f64;
+            match sessions(server, *count) {
+                Ok(sessions) => {
+                    thread::sleep(Duration::from_millis(300));
+                    // The kernel first: looking at processes takes some of its memory.
+                    let kernel = one(proc::kernel(), kernel);
+                    let private = one(proc::memory(server.pid).private, rest.private);
+                    table.set(&name("private"), at, private, false);
+                    table.set(&name("kernel"), at, kernel, false);
+                    sessions.into_iter().for_each(|one| drop(one.quit()));
+                }
+                Err(error) => table.failed(&name("private"), &server.name, &error),
             }
             settle(server);
         }
@@ -99,10 +101,10 @@ fn bare(count: usize) -> io::Result<f64> {
 
 /// Until what its sessions used no longer runs.
 fn settle(server: &Server) {
-    let mut last = proc::cpu(server.pid);
+    let mut last = server.cpu();
     for _ in 0..20 {
         thread::sleep(Duration::from_millis(100));
-        let now = proc::cpu(server.pid);
+        let now = server.cpu();
         if now.saturating_sub(last) < Duration::from_millis(1) {
             return;
         }

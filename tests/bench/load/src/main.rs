@@ -1,7 +1,7 @@
 //! Drives FTP servers on this machine and prints what they gave and what it cost them.
 //!
 //! `load table PEERS PLACE [--quick | --disk] [--rounds N] [--only TEXT]` measures the servers in the file PEERS, a line
-//! `name address:port pid user password [milliseconds...]` each (what its starts took), the server under test first, sharing the parent of the directory PLACE,
+//! `name address:port pid group user password [milliseconds...]` each (its control group or `-`, and what its starts took), the server under test first, sharing the parent of the directory PLACE,
 //! which is writable for them and which they see as `/in`.
 //! `load serve FILE ADDRESS:PORT TIMES COMMAND...` runs one of them, which is then known by this process's id.
 //! `load repeat ADDRESS:PORT PLACE CASE TIMES` does one thing so many times in one session, for `tests/bench/counts`.
@@ -75,13 +75,14 @@ fn peers(file: &str) -> Outcome<Vec<Server>> {
     let mut servers = Vec::new();
     for line in fs::read_to_string(file)?.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [name, address, pid, user, password, started @ ..] = words.as_slice() else {
+        let [name, address, pid, group, user, password, started @ ..] = words.as_slice() else {
             return Err(format!("not a peer: {line}").into());
         };
         servers.push(Server {
             name: (*name).to_owned(),
             address: address.parse()?,
             pid: pid.parse()?,
+            group: Some(PathBuf::from(group)).filter(|group| group.is_absolute()),
             user: (*user).to_owned(),
             password: (*password).to_owned(),
             started: started.iter().flat_map(|took| took.parse()).collect(),
@@ -184,6 +185,7 @@ fn repeat(server: &str, place: &Path, case: &str, times: &str) -> Outcome<()> {
         name: String::new(),
         address,
         pid: 0,
+        group: None,
         user: "anonymous".to_owned(),
         password: "bench@".to_owned(),
         started: Vec::new(),
