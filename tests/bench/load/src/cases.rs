@@ -451,6 +451,10 @@ fn repeat(
                 let mut ftp = Ftp::connect(server.address)?;
                 ftp.identify(&server.user, &server.password)?;
                 ftp.quit()?;
+                if matches!(case.volume, Volume::Times(_)) {
+                    // Counted, not timed: the thread of this one shall be free for the next.
+                    thread::sleep(Duration::from_millis(5));
+                }
             }
             (Work::Retr(name), Some(ftp)) => {
                 let octets = ftp.fetch(&format!("RETR {name}"))?.octets;
