@@ -8,7 +8,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::ftp::Ftp;
+use crate::ftp::{Ftp, Mode};
 use crate::proc;
 
 /// A server under test.
@@ -17,8 +17,20 @@ pub struct Server {
     pub name: String,
     pub address: SocketAddr,
     pub pid: i32,
+    /// The control group that it is alone in.
+    pub group: Option<PathBuf>,
     pub user: String,
     pub password: String,
+    /// What each of its starts took until its first 220, in milliseconds.
+    pub started: Vec<f64>,
+}
+
+impl Server {
+    /// The processor time that it has used since its start.
+    pub fn cpu(&self) -> Duration {
+        let whole = self.group.as_deref().and_then(proc::cpu_of_group);
+        whole.unwrap_or_else(|| proc::cpu(self.pid))
+    }
 }
 
 /// What each session of a case does again and again.
@@ -26,6 +38,8 @@ pub struct Server {
 pub enum Work {
     /// RETR of a file.
     Retr(String),
+    /// RETR of what comes after REST of so many octets.
+    Tail(String, u64),
     /// STOR of so many octets of the source.
     Stor(u64),
     /// LIST, MLSD: the line.
@@ -43,9 +57,11 @@ pub enum Work {
 pub enum Unit {
     /// Octets: MiB/s, and CPU seconds a GiB.
     Octets,
-    /// Operations: one a second, and CPU milliseconds for 1000.
+    /// Operations: how many a second, and CPU milliseconds for 1000.
     Operations,
-    /// Milliseconds to the first octet and to the end, and CPU milliseconds for 1000.
+    /// The same, and how long one takes, in microseconds.
+    Latency,
+    /// Milliseconds to the first octet and to the end, and CPU milliseconds.
     Listing,
 }
 
@@ -63,17 +79,33 @@ pub struct Case {
     pub sessions: usize,
     pub work: Work,
     pub ascii: bool,
+    pub mode: Mode,
     pub unit: Unit,
     pub volume: Volume,
 }
 
-/// What one run of a case gave.
+/// One of the figures that a run of a case gave.
 #[derive(Debug, Clone, Copy)]
-pub struct Sample {
+pub struct Figure {
+    pub what: &'static str,
     pub value: f64,
-    /// Of a listing: when its first octet came.
-    pub first: f64,
-    pub cpu: f64,
+    pub more_is_better: bool,
+}
+
+fn more(what: &'static str, value: f64) -> Figure {
+    Figure {
+        what,
+        value,
+        more_is_better: true,
+    }
+}
+
+fn less(what: &'static str, value: f64) -> Figure {
+    Figure {
+        what,
+        value,
+        more_is_better: false,
+    }
 }
 
 /// The large sizes of a run.
@@ -86,8 +118,14 @@ pub struct Sizes {
 const MIB: u64 = 1 << 20;
 
 impl Sizes {
-    pub fn new(quick: bool) -> Self {
-        if quick {
+    pub fn new(quick: bool, disk: bool) -> Self {
+        if disk {
+            Self {
+                large: [(1, 256, 1), (4, 64, 1), (16, 64, 1)],
+                text: 16,
+                entries: &[],
+            }
+        } else if quick {
             Self {
                 // sessions, MiB, times
                 large: [(1, 256, 1), (4, 64, 1), (16, 16, 1)],
@@ -108,21 +146,32 @@ impl Sizes {
         for (_, size, _) in self.large {
             fill(&place.join(format!("large{size}")), size * MIB)?;
         }
-        fs::write(place.join("file1k"), vec![b'x'; 1024])?;
-        fs::write(place.join("file16k"), vec![b'x'; 16 * 1024])?;
         fs::write(place.join("text"), lines(self.text))?;
-        for entries in self.entries {
-            let inside = place.join(format!("d{entries}"));
-            if inside.is_dir() {
-                continue;
-            }
-            fs::create_dir(&inside)?;
-            for number in 0..*entries {
-                File::create(inside.join(format!("a file with number {number:06}.txt")))?;
-            }
-        }
-        Ok(())
+        prepare_small(place)?;
+        self.entries
+            .iter()
+            .try_for_each(|entries| directory(place, *entries))
     }
+}
+
+/// What `tests/bench/counts` does with.
+pub fn prepare_small(place: &Path) -> io::Result<()> {
+    fs::write(place.join("file1k"), vec![b'x'; 1024])?;
+    fs::write(place.join("file16k"), vec![b'x'; 16 * 1024])?;
+    directory(place, 1_000)?;
+    directory(place, 10_000)
+}
+
+fn directory(place: &Path, entries: u32) -> io::Result<()> {
+    let inside = place.join(format!("d{entries}"));
+    if inside.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir(&inside)?;
+    for number in 0..entries {
+        File::create(inside.join(format!("a file with number {number:06}.txt")))?;
+    }
+    Ok(())
 }
 
 fn lines(mib: u64) -> Vec<u8> {
@@ -140,16 +189,16 @@ fn fill(path: &Path, size: u64) -> io::Result<()> {
 }
 
 /// All timed cases.
-pub fn all(quick: bool) -> Vec<Case> {
-    let sizes = Sizes::new(quick);
-    let span = Duration::from_millis(if quick { 70 } else { 400 });
+pub fn all(sizes: &Sizes, quick: bool) -> Vec<Case> {
+    let span = Duration::from_millis(if quick { 60 } else { 400 });
     let mut cases = Vec::new();
-    let mut add = |name: String, sessions, work, ascii, unit, volume| {
+    let mut add = |name: String, sessions, work, unit, volume| {
         cases.push(Case {
             name,
             sessions,
             work,
-            ascii,
+            ascii: false,
+            mode: Mode::Passive,
             unit,
             volume,
         });
@@ -158,50 +207,27 @@ pub fn all(quick: bool) -> Vec<Case> {
         let name = |verb| format!("{verb} {size} MiB, {sessions} sessions");
         let times = Volume::Times(times);
         let (retr, stor) = (Work::Retr(format!("large{size}")), Work::Stor(size * MIB));
-        add(name("RETR"), sessions, retr, false, Unit::Octets, times);
-        add(name("STOR"), sessions, stor, false, Unit::Octets, times);
+        add(name("RETR"), sessions, retr, Unit::Octets, times);
+        add(name("STOR"), sessions, stor, Unit::Octets, times);
     }
+    let few = Volume::For(span, 2000);
     for (what, size) in [("1k", 1024), ("16k", 16 * 1024)] {
         for sessions in [1, 4] {
             let name = |verb| format!("{verb} {size} octets, {sessions} sessions");
             let (retr, stor) = (Work::Retr(format!("file{what}")), Work::Stor(size));
-            let volume = Volume::For(span, 2000);
-            add(
-                name("RETR"),
-                sessions,
-                retr,
-                false,
-                Unit::Operations,
-                volume,
-            );
-            add(
-                name("STOR"),
-                sessions,
-                stor,
-                false,
-                Unit::Operations,
-                volume,
-            );
+            add(name("RETR"), sessions, retr, Unit::Operations, few);
+            add(name("STOR"), sessions, stor, Unit::Operations, few);
         }
     }
-    let plain = Volume::For(span, u64::MAX);
-    let logins = Volume::For(span * 2, u64::MAX);
-    add(
-        "log-in to QUIT, 1 client".into(),
-        1,
-        Work::LogIn,
-        false,
-        Unit::Operations,
-        logins,
-    );
-    add(
-        "log-in to QUIT, 8 clients".into(),
-        8,
-        Work::LogIn,
-        false,
-        Unit::Operations,
-        logins,
-    );
+    let tail = Work::Tail("large256".into(), 256 * MIB - 1024);
+    let name = "RETR of 1024 octets at the end of 256 MiB".into();
+    add(name, 1, tail, Unit::Operations, few);
+    let many = Volume::For(span, u64::MAX);
+    let logins = Volume::For(span * 3, u64::MAX);
+    for clients in [1, 8] {
+        let name = format!("log-in to QUIT, {clients} clients");
+        add(name, clients, Work::LogIn, Unit::Operations, logins);
+    }
     for (line, code) in [
         ("NOOP", 200),
         ("PWD", 257),
@@ -209,23 +235,10 @@ pub fn all(quick: bool) -> Vec<Case> {
         ("SIZE file1k", 213),
     ] {
         let verb = line.split(' ').next().unwrap_or(line);
-        add(
-            verb.into(),
-            1,
-            Work::Ask(line, code),
-            false,
-            Unit::Operations,
-            plain,
-        );
+        add(verb.into(), 1, Work::Ask(line, code), Unit::Latency, many);
     }
-    add(
-        "16 NOOPs in one write".into(),
-        1,
-        Work::Pipeline(16),
-        false,
-        Unit::Operations,
-        plain,
-    );
+    let name = "16 NOOPs in one write".into();
+    add(name, 1, Work::Pipeline(16), Unit::Operations, many);
     for entries in sizes.entries {
         for verb in ["LIST", "MLSD"] {
             let line = if verb == "LIST" {
@@ -236,36 +249,45 @@ pub fn all(quick: bool) -> Vec<Case> {
             let name = format!("{verb} of {entries}");
             let most = if *entries < 100_000 { 200 } else { 1 };
             let volume = Volume::For(span, most);
-            add(name, 1, Work::List(line), false, Unit::Listing, volume);
+            add(name, 1, Work::List(line), Unit::Listing, volume);
         }
     }
-    let text = sizes.text * MIB;
-    let once = Volume::Times(1);
-    add(
-        "RETR, ASCII".into(),
-        1,
-        Work::Retr("text".into()),
-        true,
-        Unit::Octets,
-        once,
-    );
-    add(
-        "STOR, ASCII".into(),
-        1,
-        Work::Stor(text),
-        true,
-        Unit::Octets,
-        once,
-    );
+    let ascii = cases.len();
+    let mut add = |name: &str, work| {
+        cases.push(Case {
+            name: name.into(),
+            sessions: 1,
+            work,
+            ascii: true,
+            mode: Mode::Passive,
+            unit: Unit::Octets,
+            volume: Volume::Times(1),
+        });
+    };
+    add("RETR, ASCII", Work::Retr("text".into()));
+    add("STOR, ASCII", Work::Stor(sizes.text * MIB));
+    // Small files once more, with the other mode.
+    let active: Vec<Case> = cases
+        .iter()
+        .take(ascii)
+        .filter(|case| case.sessions == 1 && case.name.contains(" octets, "))
+        .map(|case| Case {
+            name: case.name.replace("1 sessions", "active"),
+            mode: Mode::Active,
+            ..case.clone()
+        })
+        .collect();
+    cases.extend(active);
     cases
 }
 
 /// Where the octets of an upload come from.
-pub fn source(place: &Path, ascii: bool) -> PathBuf {
-    if ascii {
-        return place.join("text.crlf");
-    }
-    place.join("large256")
+fn source(place: &Path, size: u64, ascii: bool) -> PathBuf {
+    place.join(match size {
+        _ if ascii => "text.crlf",
+        0..=16384 => "file16k",
+        _ => "large256",
+    })
 }
 
 /// The source of an ASCII upload, with CR LF.
@@ -281,7 +303,10 @@ pub fn prepare_crlf(place: &Path) -> io::Result<()> {
     fs::write(place.join("text.crlf"), wired)
 }
 
+#[derive(Default)]
 struct Done {
+    /// What each operation took, where that is asked.
+    each: Vec<Duration>,
     times: u64,
     octets: u64,
     first: Duration,
@@ -289,7 +314,7 @@ struct Done {
 }
 
 /// Runs a case once.
-pub fn run(server: &Server, case: &Case, place: &Path) -> io::Result<Sample> {
+pub fn run(server: &Server, case: &Case, place: &Path) -> io::Result<Vec<Figure>> {
     let gate = Barrier::new(case.sessions + 1);
     let failure = Mutex::new(None);
     let fail = |error: io::Error| {
@@ -297,12 +322,7 @@ pub fn run(server: &Server, case: &Case, place: &Path) -> io::Result<Sample> {
             failure.get_or_insert(error);
         }
     };
-    let total = Mutex::new(Done {
-        times: 0,
-        octets: 0,
-        first: Duration::ZERO,
-        whole: Duration::ZERO,
-    });
+    let total = Mutex::new(Done::default());
     let (mut took, mut cpu) = (Duration::ZERO, Duration::ZERO);
     thread::scope(|scope| {
         for number in 0..case.sessions {
@@ -315,6 +335,7 @@ pub fn run(server: &Server, case: &Case, place: &Path) -> io::Result<Sample> {
                 gate.wait();
                 match (done, total.lock()) {
                     (Ok(done), Ok(mut total)) => {
+                        total.each.extend(done.each);
                         total.times += done.times;
                         total.octets += done.octets;
                         total.first += done.first;
@@ -330,7 +351,7 @@ pub fn run(server: &Server, case: &Case, place: &Path) -> io::Result<Sample> {
             });
         }
         gate.wait();
-        let before = proc::cpu(server.pid);
+        let before = server.cpu();
         let began = Instant::now();
         gate.wait();
         gate.wait();
@@ -339,33 +360,40 @@ pub fn run(server: &Server, case: &Case, place: &Path) -> io::Result<Sample> {
             // Processes of sessions that are over want to be reaped.
             thread::sleep(Duration::from_millis(50));
         }
-        cpu = proc::cpu(server.pid).saturating_sub(before);
+        cpu = server.cpu().saturating_sub(before);
         gate.wait();
     });
     if let Some(error) = failure.into_inner().ok().flatten() {
         return Err(error);
     }
-    let total = total
+    let mut total = total
         .into_inner()
         .map_err(|_| io::Error::other("a thread died"))?;
     let (took, cpu, times) = (took.as_secs_f64(), cpu.as_secs_f64(), total.times as f64);
     let octets = total.octets as f64;
+    let mut each = std::mem::take(&mut total.each);
+    let a_second = more("a second", times / took);
+    let a_thousand = less("CPU ms/1000", cpu * 1e6 / times);
     Ok(match case.unit {
-        Unit::Octets => Sample {
-            value: octets / MIB as f64 / took,
-            first: 0.0,
-            cpu: cpu / octets * (1024 * MIB) as f64,
-        },
-        Unit::Operations => Sample {
-            value: times / took,
-            first: 0.0,
-            cpu: cpu * 1e6 / times,
-        },
-        Unit::Listing => Sample {
-            value: total.whole.as_secs_f64() * 1e3 / times,
-            first: total.first.as_secs_f64() * 1e3 / times,
-            cpu: cpu * 1e6 / times,
-        },
+        Unit::Octets => vec![
+            more("MiB/s", octets / MIB as f64 / took),
+            less("CPU s/GiB", cpu / octets * (1024 * MIB) as f64),
+        ],
+        Unit::Operations => vec![a_second, a_thousand],
+        Unit::Latency => {
+            each.sort();
+            let of = |part: usize| {
+                let one = each.get(each.len() * part / 100).copied();
+                one.unwrap_or_default().as_secs_f64() * 1e6
+            };
+            let (median, late) = (less("median µs", of(50)), less("p99 µs", of(99)));
+            vec![median, late, a_second, a_thousand]
+        }
+        Unit::Listing => vec![
+            less("first ms", total.first.as_secs_f64() * 1e3 / times),
+            less("whole ms", total.whole.as_secs_f64() * 1e3 / times),
+            less("CPU ms", cpu * 1e3 / times),
+        ],
     })
 }
 
@@ -375,6 +403,7 @@ fn session(server: &Server, case: &Case) -> io::Result<Option<Ftp>> {
         return Ok(None);
     }
     let mut ftp = Ftp::log_in(server.address, &server.user, &server.password)?;
+    ftp.mode = case.mode;
     match &case.work {
         Work::List(line) if line == "LIST" => {
             let entries = case.name.rsplit(' ').next().unwrap_or_default();
@@ -399,16 +428,14 @@ fn repeat(
         return Err(io::Error::other("no session"));
     };
     let source = match case.work {
-        Work::Stor(_) => Some(File::open(source(place, case.ascii))?),
+        Work::Stor(size) => Some(File::open(source(place, size, case.ascii))?),
         _ => None,
     };
     let began = Instant::now();
-    let mut done = Done {
-        times: 0,
-        octets: 0,
-        first: Duration::ZERO,
-        whole: Duration::ZERO,
-    };
+    let mut done = Done::default();
+    if case.unit == Unit::Latency {
+        done.each.reserve(1 << 16);
+    }
     let pipeline = match case.work {
         Work::Pipeline(count) => "NOOP\r\n".repeat(count),
         _ => String::new(),
@@ -424,6 +451,10 @@ fn repeat(
                 let mut ftp = Ftp::connect(server.address)?;
                 ftp.identify(&server.user, &server.password)?;
                 ftp.quit()?;
+                if matches!(case.volume, Volume::Times(_)) {
+                    // Counted, not timed: the thread of this one shall be free for the next.
+                    thread::sleep(Duration::from_millis(5));
+                }
             }
             (Work::Retr(name), Some(ftp)) => {
                 let octets = ftp.fetch(&format!("RETR {name}"))?.octets;
@@ -431,6 +462,12 @@ fn repeat(
                     return Err(io::Error::other("line ends are not converted"));
                 }
                 done.octets += octets;
+            }
+            (Work::Tail(name, start), Some(ftp)) => {
+                ftp.ask(&format!("REST {start}"), 350)?;
+                if ftp.fetch(&format!("RETR {name}"))?.octets != 1024 {
+                    return Err(io::Error::other("REST did not count"));
+                }
             }
             (Work::Stor(size), Some(ftp)) => {
                 let file = source.as_ref().ok_or(io::ErrorKind::NotFound)?;
@@ -452,7 +489,13 @@ fn repeat(
                 done.first += fetched.first;
                 done.whole += fetched.whole;
             }
-            (Work::Ask(line, code), Some(ftp)) => ftp.ask(line, *code)?,
+            (Work::Ask(line, code), Some(ftp)) => {
+                let began = Instant::now();
+                ftp.ask(line, *code)?;
+                if case.unit == Unit::Latency {
+                    done.each.push(began.elapsed());
+                }
+            }
             (Work::Pipeline(count), Some(ftp)) => {
                 ftp.say_raw(pipeline.as_bytes())?;
                 for _ in 0..*count {

@@ -1,13 +1,16 @@
 //! Many clients at once: what they cost in memory, and how soon each is greeted.
 
+use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, connect, recv, socket,
 };
@@ -20,48 +23,88 @@ use crate::table::Table;
 /// How long a storm is watched.
 const WATCHED: Duration = Duration::from_secs(4);
 
-/// Memory at rest, in 16 transfers that stand still half-way, and a logged-in session that does nothing.
-pub fn memory(servers: &[Server], counts: &[usize], large: &str, table: &mut Table) {
+/// How long a server may take to let all of a crowd in.
+const ENTRY: Duration = Duration::from_secs(60);
+
+/// Memory at rest, of logged-in sessions that do nothing, and in 16 transfers that stand still half-way.
+pub fn memory(servers: &[Server], counts: &[usize], large: &str, place: &Path, table: &mut Table) {
+    for count in counts {
+        match bare(*count) {
+            Ok(one) => println!(
+                "In the kernel's memory of one of {count} idle sessions, {one:.1} KiB are of the connection (both its ends)."
+            ),
+            Err(error) => println!("{count} connections of our own: {error}"),
+        }
+    }
+    println!();
     for (at, server) in servers.iter().enumerate() {
+        eprintln!("memory of {}", server.name);
+        let kernel = proc::kernel();
         let rest = proc::memory(server.pid);
         table.set("resident at rest, KiB", at, rest.resident as f64, false);
         table.set("private at rest, KiB", at, rest.private as f64, false);
-        for count in counts {
-            let name = format!("private memory of one of {count} idle sessions, KiB");
-            let before = proc::memory(server.pid).private;
-            match sessions(server, *count) {
-                Ok(sessions) => {
-                    thread::sleep(Duration::from_millis(300));
-                    let grown = proc::memory(server.pid).private.saturating_sub(before);
-                    table.set(&name, at, grown as f64 / *count as f64, false);
-                    thread::scope(|scope| {
-                        scope.spawn(|| sessions.into_iter().for_each(|one| drop(one.quit())));
-                    });
-                }
+        for verb in ["RETR", "STOR"] {
+            let name = format!("private in all, peak, 16 {verb} at work, KiB");
+            match at_work(server, verb, large, place) {
+                Ok(private) => table.set(&name, at, private as f64, false),
                 Err(error) => table.failed(&name, &server.name, &error),
             }
             settle(server);
         }
-        let name = "private in all, peak, 16 RETR at work, KiB";
-        match at_work(server, large) {
-            Ok(private) => table.set(name, at, private as f64, false),
-            Err(error) => table.failed(name, &server.name, &error),
+        // Always against what it was at rest: threads and memory may be kept from the crowd before.
+        for count in counts {
+            let name = |whose| format!("{whose} memory of one of {count} idle sessions, KiB");
+            let one = |now: u64, rest| now.saturating_sub(rest) as f64 / *count as f64;
+            match sessions(server, *count) {
+                Ok(sessions) => {
+                    thread::sleep(Duration::from_millis(300));
+                    // The kernel first: looking at processes takes some of its memory.
+                    let kernel = one(proc::kernel(), kernel);
+                    let private = one(proc::memory(server.pid).private, rest.private);
+                    table.set(&name("private"), at, private, false);
+                    table.set(&name("kernel"), at, kernel, false);
+                    sessions.into_iter().for_each(|one| drop(one.quit()));
+                }
+                Err(error) => table.failed(&name("private"), &server.name, &error),
+            }
+            settle(server);
         }
     }
 }
 
 fn sessions(server: &Server, count: usize) -> io::Result<Vec<Ftp>> {
-    (0..count)
-        .map(|_| Ftp::log_in(server.address, &server.user, &server.password))
-        .collect()
+    let began = Instant::now();
+    let mut all = Vec::with_capacity(count);
+    while all.len() < count {
+        if began.elapsed() > ENTRY {
+            let let_in = all.len();
+            return Err(io::Error::other(format!(
+                "{let_in} were let in within a minute"
+            )));
+        }
+        all.push(Ftp::log_in(server.address, &server.user, &server.password)?);
+    }
+    Ok(all)
+}
+
+/// What the kernel needs for a connection that no server serves, with both its ends: KiB.
+fn bare(count: usize) -> io::Result<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let before = proc::kernel();
+    let mut all = Vec::with_capacity(count);
+    for _ in 0..count {
+        all.push((TcpStream::connect(address)?, listener.accept()?));
+    }
+    Ok(proc::kernel().saturating_sub(before) as f64 / count as f64)
 }
 
 /// Until what its sessions used no longer runs.
 fn settle(server: &Server) {
-    let mut last = proc::cpu(server.pid);
+    let mut last = server.cpu();
     for _ in 0..20 {
         thread::sleep(Duration::from_millis(100));
-        let now = proc::cpu(server.pid);
+        let now = server.cpu();
         if now.saturating_sub(last) < Duration::from_millis(1) {
             return;
         }
@@ -69,12 +112,18 @@ fn settle(server: &Server) {
     }
 }
 
-fn at_work(server: &Server, large: &str) -> io::Result<u64> {
+fn at_work(server: &Server, verb: &str, large: &str, place: &Path) -> io::Result<u64> {
     let mut all = Vec::new();
-    for mut ftp in sessions(server, 16)? {
+    let source = File::open(place.join(large))?;
+    for (number, mut ftp) in sessions(server, 16)?.into_iter().enumerate() {
         ftp.ask("CWD in", 250)?;
         let data = ftp.passive()?;
-        ftp.begin(&format!("RETR {large}"))?;
+        if verb == "RETR" {
+            ftp.begin(&format!("RETR {large}"))?;
+        } else {
+            ftp.begin(&format!("STOR up{number}"))?;
+            sendfile64(&data, &source, Some(&mut 0), 8 << 20)?;
+        }
         all.push((ftp, data));
     }
     thread::sleep(Duration::from_millis(200));

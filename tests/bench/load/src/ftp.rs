@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,38 @@ use nix::sys::socket::{MsgFlags, recv};
 /// How long anything may take before the server counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Who opens the data connections.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Mode {
+    /// We do: EPSV.
+    Passive,
+    /// The server does: PORT, which all of them know.
+    Active,
+}
+
+/// A data connection, or where it is to come.
+enum Data {
+    Here(TcpStream),
+    Awaited(TcpListener),
+}
+
+impl Data {
+    /// After the opening reply.
+    fn connection(self) -> io::Result<TcpStream> {
+        match self {
+            Self::Here(data) => Ok(data),
+            Self::Awaited(listener) => {
+                let (data, _) = listener.accept()?;
+                data.set_read_timeout(Some(PATIENCE))?;
+                Ok(data)
+            }
+        }
+    }
+}
+
 /// One session.
 pub struct Ftp {
+    pub mode: Mode,
     control: TcpStream,
     heard: Vec<u8>,
     start: usize,
@@ -36,6 +66,7 @@ impl Ftp {
         control.set_nodelay(true)?;
         control.set_read_timeout(Some(PATIENCE))?;
         let mut ftp = Self {
+            mode: Mode::Passive,
             control,
             heard: Vec::with_capacity(4096),
             start: 0,
@@ -162,11 +193,26 @@ impl Ftp {
         Ok(data)
     }
 
+    fn data(&mut self) -> io::Result<Data> {
+        if self.mode == Mode::Passive {
+            return self.passive().map(Data::Here);
+        }
+        let listener = TcpListener::bind((self.control.local_addr()?.ip(), 0))?;
+        let address = listener.local_addr()?;
+        let (IpAddr::V4(ip), port) = (address.ip(), address.port()) else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let ([a, b, c, d], [high, low]) = (ip.octets(), port.to_be_bytes());
+        self.ask(&format!("PORT {a},{b},{c},{d},{high},{low}"), 200)?;
+        Ok(Data::Awaited(listener))
+    }
+
     /// A transfer to us: RETR, LIST, MLSD.
     pub fn fetch(&mut self, line: &str) -> io::Result<Fetched> {
-        let data = self.passive()?;
+        let data = self.data()?;
         let began = Instant::now();
         self.begin(line)?;
+        let data = data.connection()?;
         if self.sink.is_empty() {
             self.sink = vec![0; 1 << 20];
         }
@@ -192,8 +238,9 @@ impl Ftp {
 
     /// A transfer from us: STOR, of the first `size` octets of `source`.
     pub fn send(&mut self, line: &str, source: &File, size: u64) -> io::Result<()> {
-        let data = self.passive()?;
+        let data = self.data()?;
         self.begin(line)?;
+        let data = data.connection()?;
         let mut offset = 0_i64;
         while (offset as u64) < size {
             let left = (size - offset as u64).min(1 << 30) as usize;

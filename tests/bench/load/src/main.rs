@@ -1,14 +1,16 @@
 //! Drives FTP servers on this machine and prints what they gave and what it cost them.
 //!
-//! `load table PEERS PLACE [--quick] [--rounds N] [--only TEXT]` measures the servers in the file PEERS, a line
-//! `name address:port pid user password` each, the server under test first, sharing the parent of the directory PLACE,
+//! `load table PEERS PLACE [--quick | --disk] [--rounds N] [--only TEXT]` measures the servers in the file PEERS, a line
+//! `name address:port pid group user password [milliseconds...]` each (its control group or `-`, and what its starts took), the server under test first, sharing the parent of the directory PLACE,
 //! which is writable for them and which they see as `/in`.
+//! `load serve FILE ADDRESS:PORT TIMES COMMAND...` runs one of them, which is then known by this process's id.
 //! `load repeat ADDRESS:PORT PLACE CASE TIMES` does one thing so many times in one session, for `tests/bench/counts`.
 
 mod cases;
 mod crowd;
 mod ftp;
 mod proc;
+mod serve;
 mod table;
 
 use std::net::SocketAddr;
@@ -16,6 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{env, fs};
+
+use ftp::Mode;
 
 use cases::{Case, Server, Sizes, Unit, Volume, Work};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -33,10 +37,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["prepare", place, rest @ ..] => prepare(Path::new(place), rest.contains(&"--quick")),
+        ["prepare", place, "--small"] => cases::prepare_small(Path::new(place)).map_err(Into::into),
+        ["prepare", place, rest @ ..] => prepare(Path::new(place), rest),
         ["table", peers, place, rest @ ..] => table(peers, Path::new(place), rest),
+        ["serve", told, address, times, command @ ..] => serve_one(told, address, times, command),
         ["repeat", server, place, case, times] => repeat(server, Path::new(place), case, times),
-        _ => Err("usage: load prepare PLACE [--quick] | load table PEERS PLACE [--quick] [--rounds N] [--only TEXT] | load repeat ADDRESS:PORT PLACE CASE TIMES".into()),
+        _ => Err("usage: load prepare PLACE [--quick | --disk | --small] | load table PEERS PLACE [--quick | --disk] [--rounds N] [--only TEXT] | load serve FILE ADDRESS:PORT TIMES COMMAND... | load repeat ADDRESS:PORT PLACE CASE TIMES".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,24 +53,39 @@ fn main() -> ExitCode {
     }
 }
 
-fn prepare(place: &Path, quick: bool) -> Outcome<()> {
-    Sizes::new(quick).prepare(place)?;
+fn sizes(rest: &[&str]) -> Sizes {
+    Sizes::new(rest.contains(&"--quick"), rest.contains(&"--disk"))
+}
+
+fn prepare(place: &Path, rest: &[&str]) -> Outcome<()> {
+    sizes(rest).prepare(place)?;
     Ok(cases::prepare_crlf(place)?)
+}
+
+fn serve_one(told: &str, address: &str, times: &str, command: &[&str]) -> Outcome<()> {
+    Ok(serve::serve(
+        told,
+        address.parse()?,
+        times.parse()?,
+        command,
+    )?)
 }
 
 fn peers(file: &str) -> Outcome<Vec<Server>> {
     let mut servers = Vec::new();
     for line in fs::read_to_string(file)?.lines() {
-        let [name, address, pid, user, password] = line.split_whitespace().collect::<Vec<_>>()[..]
-        else {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [name, address, pid, group, user, password, started @ ..] = words.as_slice() else {
             return Err(format!("not a peer: {line}").into());
         };
         servers.push(Server {
-            name: name.to_owned(),
+            name: (*name).to_owned(),
             address: address.parse()?,
             pid: pid.parse()?,
-            user: user.to_owned(),
-            password: password.to_owned(),
+            group: Some(PathBuf::from(group)).filter(|group| group.is_absolute()),
+            user: (*user).to_owned(),
+            password: (*password).to_owned(),
+            started: started.iter().flat_map(|took| took.parse()).collect(),
         });
     }
     Ok(servers)
@@ -86,15 +107,22 @@ fn table(file: &str, place: &Path, rest: &[&str]) -> Outcome<()> {
     let servers = peers(file)?;
     let only = option(rest, "--only");
     let wanted = |name: &str| only.is_none_or(|text| name.contains(text));
-    let cases: Vec<Case> = cases::all(quick)
+    let cases: Vec<Case> = cases::all(&sizes(rest), quick)
         .into_iter()
         .filter(|case| wanted(&case.name))
         .collect();
     let mut table = table::Table::new(&servers);
     // Memory first, before anything has grown.
     if wanted("memory") {
-        let counts: &[usize] = if quick { &[100] } else { &[100, 1000] };
-        crowd::memory(&servers, counts, &format!("large{}", 256), &mut table);
+        let counts: &[usize] = if quick { &[100] } else { &[100, 1000, 4000] };
+        crowd::memory(&servers, counts, "large256", place, &mut table);
+    }
+    if wanted("exec to the first 220") {
+        for (at, server) in servers.iter().enumerate() {
+            for took in &server.started {
+                table.set("exec to the first 220: ms", at, *took, false);
+            }
+        }
     }
     let mut round_took = Duration::ZERO;
     for round in 0..rounds {
@@ -113,7 +141,7 @@ fn table(file: &str, place: &Path, rest: &[&str]) -> Outcome<()> {
                     continue;
                 };
                 match cases::run(server, case, place) {
-                    Ok(sample) => table.add(case, at, sample),
+                    Ok(figures) => table.add(case, at, &figures),
                     Err(error) => table.failed(&case.name, &server.name, &error),
                 }
             }
@@ -149,6 +177,7 @@ fn repeat(server: &str, place: &Path, case: &str, times: &str) -> Outcome<()> {
         sessions: 1,
         work,
         ascii: false,
+        mode: Mode::Passive,
         unit: Unit::Operations,
         volume: Volume::Times(times.parse()?),
     };
@@ -156,8 +185,10 @@ fn repeat(server: &str, place: &Path, case: &str, times: &str) -> Outcome<()> {
         name: String::new(),
         address,
         pid: 0,
+        group: None,
         user: "anonymous".to_owned(),
         password: "bench@".to_owned(),
+        started: Vec::new(),
     };
     let place: PathBuf = place.to_owned();
     cases::run(&server, &case, &place)?;

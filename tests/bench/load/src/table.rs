@@ -1,9 +1,12 @@
-//! Medians, and the ratio to the best peer.
+//! Medians, and the ratios to the best peer and to the limit.
 
 use std::collections::BTreeSet;
 use std::io;
 
-use crate::cases::{Case, Sample, Server, Unit};
+use crate::cases::{Case, Figure, Server};
+
+/// The name of the server that is no peer: what no server can be faster than.
+const LIMIT: &str = "limit";
 
 struct Row {
     name: String,
@@ -47,22 +50,10 @@ impl Table {
         }
     }
 
-    pub fn add(&mut self, case: &Case, at: usize, sample: Sample) {
-        let name = &case.name;
-        match case.unit {
-            Unit::Octets => {
-                self.set(&format!("{name}: MiB/s"), at, sample.value, true);
-                self.set(&format!("{name}: CPU s/GiB"), at, sample.cpu, false);
-            }
-            Unit::Operations => {
-                self.set(&format!("{name}: a second"), at, sample.value, true);
-                self.set(&format!("{name}: CPU ms/1000"), at, sample.cpu, false);
-            }
-            Unit::Listing => {
-                self.set(&format!("{name}: first ms"), at, sample.first, false);
-                self.set(&format!("{name}: whole ms"), at, sample.value, false);
-                self.set(&format!("{name}: CPU ms"), at, sample.cpu / 1e3, false);
-            }
+    pub fn add(&mut self, case: &Case, at: usize, figures: &[Figure]) {
+        for figure in figures {
+            let name = format!("{}: {}", case.name, figure.what);
+            self.set(&name, at, figure.value, figure.more_is_better);
         }
     }
 
@@ -71,19 +62,20 @@ impl Table {
         self.failures.insert(format!("{server}: {case}: {error}"));
     }
 
-    /// Prints the table: medians, and the first server's ratio to the best of the others.
+    /// Prints the table: medians, and the first server's ratio to the best of its peers and to the limit.
     pub fn print(&self) {
         println!(
-            "| case | {} | ratio | best peer |",
+            "| case | {} | ratio | best peer | to limit |",
             self.servers.join(" | ")
         );
-        println!("|---|{}---:|---|", "---:|".repeat(self.servers.len()));
+        println!("|---|{}---:|---|---:|", "---:|".repeat(self.servers.len()));
         for row in &self.rows {
             let medians: Vec<Option<f64>> = row.values.iter().map(|all| median(all)).collect();
             let mut peers: Vec<(f64, &str)> = medians
                 .iter()
                 .zip(&self.servers)
                 .skip(1)
+                .filter(|(_, name)| *name != LIMIT)
                 .filter_map(|(median, name)| Some(((*median)?, name.as_str())))
                 .collect();
             peers.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -93,21 +85,28 @@ impl Table {
                 peers.first()
             };
             let ours = medians.first().copied().flatten();
-            let ratio = match (ours, best) {
-                (Some(ours), Some((best, _))) if *best > 0.0 => format!("{:.2}", ours / best),
+            let limit = self.servers.iter().position(|name| name == LIMIT);
+            let limit = limit.and_then(|at| medians.get(at).copied().flatten());
+            let ratio = |to: Option<f64>| match (ours, to) {
+                (Some(ours), Some(to)) if to > 0.0 => format!("{:.2}", ours / to),
                 _ => "-".to_owned(),
             };
             let cells: Vec<String> = medians.iter().map(|value| cell(*value)).collect();
             let sign = if row.more_is_better { '↑' } else { '↓' };
             println!(
-                "| {} {sign} | {} | {ratio} | {} |",
+                "| {} {sign} | {} | {} | {} | {} |",
                 row.name,
                 cells.join(" | "),
-                best.map_or("-", |(_, name)| name)
+                ratio(best.map(|(best, _)| *best)),
+                best.map_or("-", |(_, name)| name),
+                ratio(limit),
             );
         }
+        if !self.failures.is_empty() {
+            println!();
+        }
         for failure in &self.failures {
-            println!("\nnot measured: {failure}");
+            println!("- not measured: {failure}");
         }
     }
 }
