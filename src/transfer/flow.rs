@@ -97,6 +97,11 @@ impl<'f, 'm> Flow<'f, 'm> {
         &self.stream
     }
 
+    /// The seat of the session.
+    pub fn seat(&self) -> &'f Seat {
+        self.seat
+    }
+
     /// Closes the data connection, which tells the client that this was all; returns how many octets have moved.
     pub fn close(self) -> u64 {
         self.moved
