@@ -5,7 +5,7 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::pool::Desk;
 use crate::session::{Account, Owners};
@@ -20,8 +20,14 @@ use crate::wire::reply;
 /// How many directories deep `LIST -R` goes.
 const DEPTH: usize = 16;
 
-/// After how many names without output somebody has to want the rest still.
-const PATIENCE: u32 = 256;
+/// After how many names the clock is looked at.
+const NAMES_A_LOOK: u32 = 64;
+
+/// After what time without output somebody has to want the rest still, and what there is goes out: a slow disk.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// After how many octets the first lines go out, so that the client need not wait for a whole block of them.
+const FIRST: usize = 8 * 1024;
 
 /// How the lines look.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +73,7 @@ pub struct Listing<'s, 'm> {
 }
 
 /// How much of the desk is for names that are to be sorted, in octets; positions in it fit 16 bits.
-const NAMES: usize = 40 * 1024;
+const NAMES: usize = 64 * 1024;
 
 impl Listing<'_, '_> {
     /// Sends it all.
@@ -75,12 +81,22 @@ impl Listing<'_, '_> {
     /// # Errors
     /// Why it ended early; 451 if the directory cannot be read to its end.
     pub fn send(&mut self, sink: &mut dyn Sink, desk: &mut Desk) -> Result<(), End> {
-        let (names, out) = desk.block.split_at_mut(NAMES);
+        // MLSD is not sorted.
+        let sorts = !matches!(self.style, Style::Facts(_));
+        let (names, out) = desk.block.split_at_mut(if sorts { NAMES } else { 0 });
         let mut page = Page {
             out: Cursor::new(out),
             sink,
             now: now(),
-            since_output: 0,
+            // A reply is one write where it can be.
+            early: self.inside.is_none(),
+            enough: if self.inside.is_none() {
+                FIRST
+            } else {
+                usize::MAX
+            },
+            names: 0,
+            looked: Instant::now(),
         };
         if let Some(code) = self.inside {
             reply::begin_lines(code, &mut page.out);
@@ -370,13 +386,21 @@ struct Page<'p> {
     out: Cursor<'p>,
     sink: &'p mut dyn Sink,
     now: i64,
-    since_output: u32,
+    /// Lines may go out before there is no room for more.
+    early: bool,
+    /// At how many octets they do.
+    enough: usize,
+    /// Names since the clock was looked at.
+    names: u32,
+    /// When the client was last listened to, or got something.
+    looked: Instant,
 }
 
 impl Page<'_> {
     /// Makes sure that the next line fits.
     fn line(&mut self, indented: bool) -> Result<(), End> {
-        if self.out.left() <= LINE_MAX {
+        if self.out.left() <= LINE_MAX || self.out.len() >= self.enough {
+            self.enough = usize::MAX;
             self.flush()?;
         }
         if indented {
@@ -386,19 +410,26 @@ impl Page<'_> {
     }
 
     fn flush(&mut self) -> Result<(), End> {
-        self.since_output = 0;
         self.sink.send(self.out.written())?;
         self.out.truncate(0);
         Ok(())
     }
 
-    /// Counts work that may bring no output.
+    /// Counts work that may bring no output for long.
     fn count(&mut self) -> Result<(), End> {
-        self.since_output += 1;
-        if self.since_output < PATIENCE {
+        self.names += 1;
+        if self.names < NAMES_A_LOOK {
             return Ok(());
         }
-        self.since_output = 0;
-        self.sink.glance()
+        self.names = 0;
+        if self.looked.elapsed() < PATIENCE {
+            return Ok(());
+        }
+        if self.early {
+            self.flush()?;
+        }
+        self.sink.glance()?;
+        self.looked = Instant::now();
+        Ok(())
     }
 }
