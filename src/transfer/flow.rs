@@ -14,7 +14,7 @@ use crate::pool::Seat;
 use crate::wire::reply::{self, Reply};
 
 /// After how many octets without a wait the control connection is listened to.
-const EAR: u64 = 4 * 1024 * 1024;
+pub const EAR: u64 = 8 * 1024 * 1024;
 
 /// Why a transfer ended early.
 #[derive(Debug)]
@@ -131,7 +131,11 @@ impl<'f, 'm> Flow<'f, 'm> {
         let stop_by = self.seat.stop_by();
         let deadline = stop_by.map_or(patience, |stop_by| stop_by.min(patience));
         match self.control.watch(self.stream.as_fd(), events, deadline) {
-            Ok(None) => Ok(()),
+            Ok(None) => {
+                // The wait was for both connections.
+                self.heard_at = self.moved;
+                Ok(())
+            }
             Ok(Some(interruption)) => self.interrupted(interruption),
             Err(Lost::TimedOut) if stop_by == Some(deadline) => Err(End::Stopping),
             Err(Lost::TimedOut) => Err(End::Stalled),

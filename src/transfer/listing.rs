@@ -27,7 +27,7 @@ const NAMES_A_LOOK: u32 = 64;
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// After how many octets the first lines go out, so that the client need not wait for a whole block of them.
-const FIRST: usize = 8 * 1024;
+const FIRST: usize = 24 * 1024;
 
 /// How the lines look.
 #[derive(Debug, Clone, Copy)]
