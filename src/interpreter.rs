@@ -28,6 +28,7 @@ pub fn serve(guest: Guest, house: &Arc<House>) {
     } = guest;
     let Some(Room {
         line,
+        text,
         reply,
         pathnames,
     }) = room.get()
@@ -46,7 +47,7 @@ pub fn serve(guest: Guest, house: &Arc<House>) {
         return;
     }
     let peer = control.peer();
-    let mut session = Session::new(house.clone(), seat.number(), peer, local, pathnames);
+    let mut session = Session::new(house.clone(), seat.number(), peer, local, pathnames, text);
     let lost = converse(&mut session, &mut control, &seat);
     transfer::give_up(&mut session);
     farewell(&session, &mut control, &seat, lost);

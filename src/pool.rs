@@ -25,6 +25,9 @@ pub const LINE_MAX: usize = PATH_MAX + 64;
 /// The longest reply, in octets: a pathname in which every octet is doubled, and a text around it.
 pub const REPLY_MAX: usize = 2 * PATH_MAX + 512;
 
+/// The longest body of a reply that is put together from several lines, in octets.
+pub const TEXT_MAX: usize = 1536;
+
 /// What moves between file and network at once, in octets.
 pub const BLOCK: usize = 128 * 1024;
 
@@ -44,7 +47,7 @@ pub const ENTRIES: usize = 64 * 1024;
 /// The pathnames that a session may hold, and an argument that a reply repeats.
 pub const PATHNAMES: usize = 4;
 
-const ROOM: usize = LINE_MAX + REPLY_MAX + PATHNAMES * PATH_MAX;
+const ROOM: usize = LINE_MAX + TEXT_MAX + REPLY_MAX + PATHNAMES * PATH_MAX;
 
 /// How long a thread waits for the next client before it goes home.
 const REST: Duration = Duration::from_secs(30);
@@ -61,6 +64,8 @@ pub const LAST_WORDS: Duration = Duration::from_secs(5);
 pub struct Room {
     /// For a long command line.
     pub line: &'static mut [u8],
+    /// For the body of a reply of several lines.
+    pub text: &'static mut [u8],
     /// For a long reply.
     pub reply: &'static mut [u8],
     /// For long pathnames.
@@ -408,12 +413,14 @@ impl Pool {
 impl Room {
     fn new(all: &'static mut [u8]) -> Option<Self> {
         let (line, all) = all.split_at_mut_checked(LINE_MAX)?;
+        let (text, all) = all.split_at_mut_checked(TEXT_MAX)?;
         let (reply, all) = all.split_at_mut_checked(REPLY_MAX)?;
         let (first, all) = all.split_at_mut_checked(PATH_MAX)?;
         let (second, all) = all.split_at_mut_checked(PATH_MAX)?;
         let (third, fourth) = all.split_at_mut_checked(PATH_MAX)?;
         Some(Self {
             line,
+            text,
             reply,
             pathnames: [first, second, third, fourth],
         })
