@@ -153,6 +153,14 @@ impl Tree {
         if self.root.is_none() {
             return act(CWD, pathname.below());
         }
+        let parent = self.parent(pathname)?;
+        act(parent.as_fd(), pathname.name_for_kernel())
+    }
+
+    /// The directory that holds `pathname`'s last component.  Apart, so that its room for a pathname is on the stack only
+    /// while it is needed.
+    #[inline(never)]
+    fn parent(&self, pathname: &Pathname<'_>) -> Result<OwnedFd> {
         let mut room = [0; PATH_MAX];
         let parent = pathname.parent_below();
         let parent = if parent.is_empty() { b"." } else { parent };
@@ -160,8 +168,7 @@ impl Tree {
             .ok_or(Errno::NAMETOOLONG)?
             .copy_from_slice(parent);
         let parent = CStr::from_bytes_until_nul(&room).map_err(|_| Errno::NAMETOOLONG)?;
-        let parent = self.open_below(parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-        act(parent.as_fd(), pathname.name_for_kernel())
+        self.open_below(parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
     }
 
     /// What is known of a name; a link is followed.
