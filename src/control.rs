@@ -21,7 +21,8 @@ use crate::wire::telnet::Telnet;
 /// A command line longer than this moves to the session's room.
 const SHORT_LINE: usize = 512;
 
-/// A reply longer than this is put together in the session's room.
+/// A reply longer than this is put together in the session's room; replies that go out together are no longer in all,
+/// so that they fit one segment.
 const SHORT_REPLY: usize = 512;
 
 /// How long a connection without traffic is asked whether it still lives: before a NAT box forgets it.
@@ -76,6 +77,9 @@ pub struct Control<'m> {
     short: [u8; SHORT_LINE],
     long: &'m mut [u8],
     reply: &'m mut [u8],
+    /// Replies that wait for the next one, to go out with it; so many octets.
+    replies: [u8; SHORT_REPLY],
+    held: usize,
     /// Octets that were read and not yet taken: from `start` to `end`, in `long` if `spilled`.
     start: usize,
     end: usize,
@@ -135,6 +139,8 @@ impl<'m> Control<'m> {
             short: [0; SHORT_LINE],
             long,
             reply,
+            replies: [0; SHORT_REPLY],
+            held: 0,
             start: 0,
             end: 0,
             spilled: false,
@@ -227,6 +233,7 @@ impl<'m> Control<'m> {
             if let Some(heard) = self.take_line() {
                 return Ok(heard);
             }
+            self.flush()?;
             if self.ended {
                 return Err(Lost::Closed);
             }
@@ -235,6 +242,13 @@ impl<'m> Control<'m> {
                 self.ended = true;
             }
         }
+    }
+
+    /// Whether a whole line has come already.
+    fn has_line(&mut self) -> bool {
+        let (start, end) = (self.start, self.end);
+        let pending = self.buffer().get(start..end).unwrap_or_default();
+        pending.contains(&b'\n')
     }
 
     /// Takes the next whole line off the buffer.
@@ -328,8 +342,8 @@ impl<'m> Control<'m> {
     }
 
     /// Waits until `until`, as one who has guessed wrong must; false if the client leaves before.
-    pub fn pause(&self, until: Instant) -> bool {
-        matches!(self.rest(LEFT, until), Ok(false))
+    pub fn pause(&mut self, until: Instant) -> bool {
+        self.flush().is_ok() && matches!(self.rest(LEFT, until), Ok(false))
     }
 
     /// Reads what fits behind the buffered octets, and answers Telnet's questions (RFC 854).
@@ -372,16 +386,44 @@ impl<'m> Control<'m> {
         Ok(count)
     }
 
-    /// Sends one reply in one write.
+    /// Sends one reply, which goes out whole in one write, and with it what [`Control::say`] has held back.
     ///
     /// # Errors
     /// [`Lost`] if the client does not read it in the time that [`prepare`] set.
     pub fn send(&mut self, reply: &Reply<'_>) -> Result<(), Lost> {
-        let mut short = [0; SHORT_REPLY];
-        let mut out = Cursor::new(&mut short);
-        reply.write(&mut out);
-        if !out.is_full() {
-            return Self::send_octets(&self.stream, out.written());
+        // Connection trackers look for these at the beginning of a segment only.
+        if matches!(reply.code(), 227 | 229) {
+            self.flush()?;
+        }
+        self.append(reply)?;
+        self.flush()
+    }
+
+    /// The same, but while another command has come already the reply may wait for the next one: what one read brought
+    /// is answered in one write.
+    ///
+    /// # Errors
+    /// As [`Control::send`].
+    pub fn say(&mut self, reply: &Reply<'_>) -> Result<(), Lost> {
+        if matches!(reply.code(), 227 | 229) || !self.has_line() {
+            return self.send(reply);
+        }
+        self.append(reply)
+    }
+
+    /// Puts a reply behind those that are held; one that is too long for that goes out at once, after them.
+    fn append(&mut self, reply: &Reply<'_>) -> Result<(), Lost> {
+        loop {
+            let mut out = Cursor::new(self.replies.get_mut(self.held..).unwrap_or_default());
+            reply.write(&mut out);
+            if !out.is_full() {
+                self.held += out.len();
+                return Ok(());
+            }
+            if self.held == 0 {
+                break;
+            }
+            self.flush()?;
         }
         let mut out = Cursor::new(self.reply);
         reply.write(&mut out);
@@ -398,11 +440,18 @@ impl<'m> Control<'m> {
         let _ = socket::send(self.stream.as_raw_fd(), out.written(), flags);
     }
 
+    /// Sends the replies that are held; done before every wait.
+    fn flush(&mut self) -> Result<(), Lost> {
+        let held = std::mem::take(&mut self.held);
+        Self::send_octets(&self.stream, self.replies.get(..held).unwrap_or_default())
+    }
+
     /// Sends lines that are part of a long reply; 0xFF is doubled, since alone it is Telnet's escape.
     ///
     /// # Errors
     /// As [`Control::send`].
     pub fn send_lines(&mut self, lines: &[u8]) -> Result<(), Lost> {
+        self.flush()?;
         for part in lines.split_inclusive(|octet| *octet == 0xFF) {
             Self::send_octets(&self.stream, part)?;
             if part.ends_with(b"\xFF") {
@@ -443,6 +492,7 @@ impl<'m> Control<'m> {
         events: PollFlags,
         deadline: Instant,
     ) -> Result<Option<Interruption>, Lost> {
+        self.flush()?;
         loop {
             // What came together with the transfer's own command is in the buffer already.
             if let Some(interruption) = self.take_interruption() {

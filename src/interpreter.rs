@@ -35,6 +35,7 @@ pub fn serve(guest: Guest, house: &Arc<House>) {
     } = guest;
     let Some(Room {
         line,
+        text,
         reply,
         pathnames,
     }) = room.get()
@@ -53,7 +54,7 @@ pub fn serve(guest: Guest, house: &Arc<House>) {
         return;
     }
     let peer = control.peer();
-    let mut session = Session::new(house.clone(), seat.number(), peer, local, pathnames);
+    let mut session = Session::new(house.clone(), seat.number(), peer, local, pathnames, text);
     let lost = converse(&mut session, &mut control, &seat);
     transfer::give_up(&mut session);
     farewell(&session, &mut control, &seat, lost);
@@ -153,14 +154,14 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
             session.renaming = false;
             // It may have been a PORT; what it meant to replace must not serve in its stead.
             session.endpoint = Endpoint::None;
-            control.send(&reply::LINE_TOO_LONG)?;
+            control.say(&reply::LINE_TOO_LONG)?;
             continue;
         }
         let name = match command::split(control.text()) {
             Line::Blank => continue,
             Line::Unknown => {
                 session.renaming = false;
-                control.send(&reply::UNKNOWN)?;
+                control.say(&reply::UNKNOWN)?;
                 continue;
             }
             Line::Foreign => {
@@ -178,10 +179,13 @@ fn converse(session: &mut Session<'_>, control: &mut Control<'_>, seat: &Seat) -
         log_line(session, name, control.text());
         let user = session.user;
         match answer(session, control, name, log_in_by)? {
-            Ok(Answer::Say(reply)) => control.send(&reply)?,
             // The box has run out of something: the session gives back what it holds.
             Err(reply) if reply.code() == reply::EXHAUSTED.code() => return control.send(&reply),
-            Err(reply) => control.send(&reply)?,
+            // The client acts on these as soon as it has them.
+            Ok(Answer::Say(reply)) | Err(reply) if verbs::is_about_data(name) => {
+                control.send(&reply)?
+            }
+            Ok(Answer::Say(reply)) | Err(reply) => control.say(&reply)?,
             // Whoever has guessed wrong waits, but not beyond the time that a log-in may take in all.
             Ok(Answer::SayAt(reply, at)) => {
                 if !control.pause(at.min(log_in_by)) {
@@ -247,7 +251,7 @@ fn passive_until(session: &Session<'_>, since: Instant) -> Option<Instant> {
 /// [`Lost`] if the client leaves, or runs out of time, while it waits for its turn to guess.
 fn answer<'s, 'm>(
     session: &'s mut Session<'m>,
-    control: &Control<'_>,
+    control: &mut Control<'_>,
     name: VerbName,
     log_in_by: Instant,
 ) -> Result<Outcome<'s, 'm>, Lost> {
@@ -299,7 +303,7 @@ const PORT_AGAIN: Duration = Duration::from_millis(20);
 /// [`Lost::Closed`] if the client leaves meanwhile.
 fn wait_for_port(
     session: &mut Session<'_>,
-    control: &Control<'_>,
+    control: &mut Control<'_>,
 ) -> Result<Result<(), Reply<'static>>, Lost> {
     let give_up = Instant::now() + session.house.policy.data_timeout;
     loop {
@@ -326,7 +330,7 @@ fn wait_for_port(
 /// Waits until the client's address may have its next password checked; many connections do not help it.
 fn wait_for_turn(
     session: &Session<'_>,
-    control: &Control<'_>,
+    control: &mut Control<'_>,
     log_in_by: Instant,
 ) -> Result<(), Lost> {
     let turn = session

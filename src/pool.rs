@@ -31,19 +31,29 @@ pub const LINE_MAX: usize = PATH_MAX + 64;
 /// The longest reply, in octets: a pathname in which every octet is doubled, and a text around it.
 pub const REPLY_MAX: usize = 2 * PATH_MAX + 512;
 
-/// What moves between file and network at once, in octets.
-pub const BLOCK: usize = 64 * 1024;
+/// The longest body of a reply that is put together from several lines, in octets.
+pub const TEXT_MAX: usize = 1536;
 
-/// What the pipe of an upload holds at most, in octets: more a call make up for two calls where one would do.
+/// What moves between file and network at once, in octets.
+pub const BLOCK: usize = 128 * 1024;
+
+/// What the pipes of uploads hold at most, in octets a seat.  An upload gets up to [`PIPE_MAX`] of what others leave.
 pub const PIPE: usize = 256 * 1024;
 
+/// The largest pipe, in octets, and what the kernel lets a plain user have.  Measured with 256 MiB on tmpfs and ext4:
+/// 0.56 s of processor time a GiB, against 0.62 with 256 KiB and 0.76 without a pipe.
+const PIPE_MAX: usize = 1024 * 1024;
+
+/// The smallest pipe, in octets, which is there for every seat however many uploads run.
+const PIPE_MIN: usize = 64 * 1024;
+
 /// What one getdents64(2) may bring, in octets.
-pub const ENTRIES: usize = 16 * 1024;
+pub const ENTRIES: usize = 64 * 1024;
 
 /// The pathnames that a session may hold, and an argument that a reply repeats.
 pub const PATHNAMES: usize = 4;
 
-const ROOM: usize = LINE_MAX + REPLY_MAX + PATHNAMES * PATH_MAX;
+const ROOM: usize = LINE_MAX + TEXT_MAX + REPLY_MAX + PATHNAMES * PATH_MAX;
 
 /// How long a thread waits for the next client before it goes home.
 const REST: Duration = Duration::from_secs(30);
@@ -63,6 +73,8 @@ pub const LAST_WORDS: Duration = Duration::from_secs(5);
 pub struct Room {
     /// For a long command line.
     pub line: &'static mut [u8],
+    /// For the body of a reply of several lines.
+    pub text: &'static mut [u8],
     /// For a long reply.
     pub reply: &'static mut [u8],
     /// For long pathnames.
@@ -117,11 +129,15 @@ struct State {
     waiting: VecDeque<Guest>,
     rooms: Vec<Room>,
     desks: Vec<Desk>,
+    /// Octets that no pipe of an upload has yet, and how many seats have none.
+    pipes: (usize, usize),
     resting: usize,
     /// Threads that serve, rest, or are about to; never more than seats.
     threads: usize,
     /// Threads that have begun, ever.
     begun: usize,
+    /// How many wait for guests to leave.
+    seeing_off: usize,
     number: u64,
     stop_by: Option<Instant>,
 }
@@ -216,9 +232,11 @@ impl Pool {
             desks: desks
                 .map(|(block, entries)| Desk { block, entries })
                 .collect(),
+            pipes: (seats.saturating_mul(PIPE), seats),
             resting: 0,
             threads: 0,
             begun: 0,
+            seeing_off: 0,
             number: 0,
             stop_by: None,
         };
@@ -434,11 +452,13 @@ impl Pool {
             if left == 0 || now >= by {
                 return left;
             }
+            state.seeing_off += 1;
             let (guard, _) = self
                 .guest_left
                 .wait_timeout(state, by - now)
                 .unwrap_or_else(PoisonError::into_inner);
             state = guard;
+            state.seeing_off -= 1;
         }
     }
 
@@ -459,12 +479,14 @@ fn reason(error: &io::Error) -> Errno {
 impl Room {
     fn new(all: &'static mut [u8]) -> Option<Self> {
         let (line, all) = all.split_at_mut_checked(LINE_MAX)?;
+        let (text, all) = all.split_at_mut_checked(TEXT_MAX)?;
         let (reply, all) = all.split_at_mut_checked(REPLY_MAX)?;
         let (first, all) = all.split_at_mut_checked(PATH_MAX)?;
         let (second, all) = all.split_at_mut_checked(PATH_MAX)?;
         let (third, fourth) = all.split_at_mut_checked(PATH_MAX)?;
         Some(Self {
             line,
+            text,
             reply,
             pathnames: [first, second, third, fourth],
         })
@@ -523,6 +545,24 @@ impl Seat {
         }
     }
 
+    /// How large the pipe of an upload may be; a session has one at most.
+    pub fn pipe(&self) -> PipeShare<'_> {
+        let mut state = self.pool.state();
+        let (left, seats) = state.pipes;
+        let others = seats.saturating_sub(1);
+        let octets = left.saturating_sub(others.saturating_mul(PIPE_MIN));
+        // The kernel rounds up to a power of two.
+        let octets = octets
+            .min(PIPE_MAX)
+            .checked_ilog2()
+            .map_or(0, |log| 1 << log);
+        state.pipes = (left.saturating_sub(octets), others);
+        PipeShare {
+            pool: &self.pool,
+            octets,
+        }
+    }
+
     /// Notes what the session is doing.
     pub fn now(&self, change: impl FnOnce(&mut Doing)) {
         change(&mut self.doing.lock().unwrap_or_else(PoisonError::into_inner));
@@ -535,8 +575,26 @@ impl Drop for Seat {
         if let Some(place) = state.sitting.get_mut(self.index) {
             *place = None;
         }
+        let awaited = state.seeing_off > 0;
         drop(state);
-        self.pool.guest_left.notify_all();
+        // A system call, also where nobody waits.
+        if awaited {
+            self.pool.guest_left.notify_all();
+        }
+    }
+}
+
+/// What the pipe of one upload may hold; given back on drop.
+pub struct PipeShare<'p> {
+    pool: &'p Pool,
+    /// So many octets.
+    pub octets: usize,
+}
+
+impl Drop for PipeShare<'_> {
+    fn drop(&mut self) {
+        let (left, seats) = &mut self.pool.state().pipes;
+        (*left, *seats) = (*left + self.octets, *seats + 1);
     }
 }
 
@@ -591,7 +649,12 @@ impl<T: Shelved> Drop for Lent<T> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test may panic"
+    )]
     use super::*;
     use std::net::TcpListener;
     use std::sync::mpsc;
@@ -651,6 +714,26 @@ mod tests {
             assert!(pool.serve(guest, &serve).is_ok());
             assert!(receiver.recv().unwrap().0);
             pool.wait_for(Duration::from_secs(5));
+        }
+    }
+
+    #[test]
+    fn pipes_are_large_for_few_uploads_and_never_more_than_was_promised() {
+        for seats in [1, 2, 3, 7, 32, 100] {
+            let pool = pool(seats, seats);
+            let guests = (0..seats).map(|_| seat(&pool, "192.0.2.1:1").unwrap());
+            let guests: Vec<Guest> = guests.collect();
+            for _ in 0..2 {
+                let shares: Vec<_> = guests.iter().map(|guest| guest.seat.pipe()).collect();
+                assert!(shares.iter().all(|share| share.octets >= PIPE_MIN));
+                assert!(shares.iter().all(|share| share.octets.is_power_of_two()));
+                assert_eq!(
+                    shares[0].octets,
+                    PIPE_MAX.min(1 << (seats * 3 + 1).ilog2() << 16)
+                );
+                let sum: usize = shares.iter().map(|share| share.octets).sum();
+                assert!(sum <= seats * PIPE, "{sum}");
+            }
         }
     }
 

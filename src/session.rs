@@ -231,11 +231,8 @@ pub struct Session<'m> {
     /// What a reply or a listing repeats of the command's argument.
     pub echo: Octets<'m>,
     /// Room for the body of a reply of several lines.
-    pub text: [u8; TEXT],
+    pub text: &'m mut [u8],
 }
-
-/// The longest body of a reply that is put together from the table of verbs.
-pub const TEXT: usize = 1536;
 
 impl<'m> Session<'m> {
     /// A client that has said nothing yet.
@@ -245,6 +242,7 @@ impl<'m> Session<'m> {
         peer: SocketAddr,
         local: SocketAddr,
         pathnames: &'m mut [&'static mut [u8]; PATHNAMES],
+        text: &'m mut [u8],
     ) -> Self {
         let [here, subject, rename_from, echo] = pathnames;
         let (umask, idle_timeout) = (house.policy.umask, house.policy.idle_timeout);
@@ -269,7 +267,7 @@ impl<'m> Session<'m> {
             umask,
             idle_timeout,
             echo: Octets::new(echo),
-            text: [0; TEXT],
+            text,
         }
     }
 

@@ -8,6 +8,7 @@
 
 pub mod medium;
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::mem::MaybeUninit;
@@ -24,6 +25,7 @@ use rustix::io::{Errno, Result};
 use crate::sandbox::{Identity, Wall};
 use crate::tree::medium::Medium;
 use crate::wire::listing::{Entry, Kind, Perm};
+use crate::wire::octets::Cursor;
 use crate::wire::pathname::{PATH_MAX, Pathname};
 
 /// One account's view of the share.
@@ -77,29 +79,28 @@ impl Base<'_> {
 pub struct Upload {
     file: Option<OwnedFd>,
     beginning: Beginning,
-    is_empty: bool,
+    size: u64,
     /// Whom to ask for the name to be on the disk; `None` where nobody wants to know.
     flush: Option<Flush>,
 }
 
 impl Upload {
-    /// Cuts or positions the file for its first octet; until then nothing of it is lost.
+    /// Positions the file for its first octet, and tells how many octets of old are in it that must be gone in the end;
+    /// nothing of it is lost yet.
     ///
     /// # Errors
     /// What the kernel says; `BADF` the second time.
-    pub fn begin(&mut self) -> Result<File> {
+    pub fn begin(&mut self) -> Result<(File, u64)> {
         let file = self.file.take().ok_or(Errno::BADF)?;
-        match self.beginning {
-            Beginning::Replace if self.is_empty => {}
-            Beginning::Replace => rustix::fs::ftruncate(&file, 0)?,
-            Beginning::At(octet) => {
-                rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(octet))?;
-            }
-            Beginning::Append => {
-                rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))?;
-            }
+        let (position, old) = match self.beginning {
+            Beginning::Replace => (None, self.size),
+            Beginning::At(octet) => (Some(rustix::fs::SeekFrom::Start(octet)), 0),
+            Beginning::Append => (Some(rustix::fs::SeekFrom::End(0)), 0),
+        };
+        if let Some(position) = position {
+            rustix::fs::seek(&file, position)?;
         }
-        Ok(File::from(file))
+        Ok((File::from(file), old))
     }
 
     /// Under `--sync`, waits until the disk has what was written.
@@ -170,6 +171,9 @@ const NEW_DIRECTORY: u32 = 0o777;
 const ALWAYS: OFlags = OFlags::CLOEXEC
     .union(OFlags::NOCTTY)
     .union(OFlags::NONBLOCK);
+
+/// The longest pathname that is put together on the stack, in octets; longer ones take the way of more calls.
+const SHORT: usize = 512;
 
 impl Tree {
     /// The whole share, behind the wall that the process has, and on a medium if it is one that comes and goes; with `sync`
@@ -291,7 +295,9 @@ impl Tree {
         self.noted(act(parent.as_fd(), pathname.name_for_kernel()))
     }
 
-    /// Opens the directory that holds `pathname`'s last component.
+    /// Opens the directory that holds `pathname`'s last component.  Apart, so that its room for a pathname is on the stack
+    /// only while it is needed.
+    #[inline(never)]
     fn open_parent(&self, pathname: &Pathname<'_>, flags: OFlags) -> Result<OwnedFd> {
         let mut room = [0; PATH_MAX];
         let parent = pathname.parent_below();
@@ -349,6 +355,22 @@ impl Tree {
     /// # Errors
     /// `NOTDIR` if it is no directory, `ACCES` if this user may not; else what the kernel says.
     pub fn may_enter(&self, pathname: &Pathname<'_>) -> Result<()> {
+        let mut room = [0; SHORT];
+        let mut inside = Cursor::new(&mut room);
+        inside.push(pathname.below().to_bytes());
+        inside.push(b"/.\0");
+        if self.is_process_root()
+            && !inside.is_full()
+            && let Ok(inside) = CStr::from_bytes_with_nul(inside.written())
+        {
+            // What is no directory has nothing inside: one call answers both questions.
+            return self.noted(rustix::fs::accessat(
+                CWD,
+                inside,
+                Access::EXEC_OK,
+                AtFlags::empty(),
+            ));
+        }
         let directory = self.open(pathname, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
         rustix::fs::accessat(directory, c".", Access::EXEC_OK, AtFlags::empty())
     }
@@ -363,7 +385,10 @@ impl Tree {
             OFlags::RDONLY | OFlags::DIRECTORY | ALWAYS,
             Mode::empty(),
         )?;
-        Ok(Directory(directory))
+        Ok(Directory {
+            descriptor: directory,
+            is_read: Cell::new(false),
+        })
     }
 
     /// Opens a regular file for reading.
@@ -373,7 +398,7 @@ impl Tree {
     pub fn read(&self, pathname: &Pathname<'_>) -> Result<(File, u64)> {
         let file = self.open(pathname, OFlags::RDONLY | ALWAYS, Mode::empty())?;
         let stat = rustix::fs::fstat(&file)?;
-        blocking_regular(&file, &stat)?;
+        regular(&stat)?;
         Ok((File::from(file), size(&stat)))
     }
 
@@ -405,11 +430,11 @@ impl Tree {
         }
         // Behind the lock: until then another upload may still have added to it.
         let stat = rustix::fs::fstat(&file)?;
-        blocking_regular(&file, &stat)?;
+        regular(&stat)?;
         Ok(Upload {
             file: Some(file),
             beginning,
-            is_empty: stat.st_size == 0,
+            size: size(&stat),
             flush,
         })
     }
@@ -427,7 +452,7 @@ impl Tree {
         Ok(Upload {
             file: Some(file),
             beginning: Beginning::Replace,
-            is_empty: true,
+            size: 0,
             flush,
         })
     }
@@ -672,13 +697,14 @@ fn mode(bits: u32, mask: u16) -> Mode {
     Mode::from_raw_mode(bits & !u32::from(mask))
 }
 
-/// Lets only regular files pass, and makes their descriptor block: it was opened so that a FIFO would not.
-fn blocking_regular(file: &OwnedFd, stat: &Stat) -> Result<()> {
-    if !FileType::from_raw_mode(stat.st_mode).is_file() {
-        return Err(Errno::ISDIR);
+/// Lets only regular files pass.  O_NONBLOCK, by which a FIFO does not hold up the open, stays set: it changes nothing
+/// for a regular file (open(2)), so it is not worth a call to take it off.
+fn regular(stat: &Stat) -> Result<()> {
+    if FileType::from_raw_mode(stat.st_mode).is_file() {
+        Ok(())
+    } else {
+        Err(Errno::ISDIR)
     }
-    // No other flag that can be set was asked for, so there is none to keep (fcntl(2), F_SETFL).
-    rustix::fs::fcntl_setfl(file, OFlags::empty())
 }
 
 /// The length of what a stat describes, in octets.
@@ -715,7 +741,11 @@ pub fn entry<'n>(name: &'n [u8], stat: &Stat) -> Entry<'n> {
 
 /// An open directory.
 #[derive(Debug)]
-pub struct Directory(OwnedFd);
+pub struct Directory {
+    descriptor: OwnedFd,
+    /// Names were read off it, so it does not stand at its beginning any more.
+    is_read: Cell<bool>,
+}
 
 impl Directory {
     /// What is known of a name in this directory; a link is described itself.
@@ -723,7 +753,7 @@ impl Directory {
     /// # Errors
     /// What the kernel says.
     pub fn stat(&self, name: &CStr) -> Result<Stat> {
-        rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)
+        rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)
     }
 
     /// Where a link in this directory points, in `room`.
@@ -732,19 +762,19 @@ impl Directory {
         name: &CStr,
         room: &'r mut [MaybeUninit<u8>],
     ) -> Option<&'r [u8]> {
-        let (target, _) = rustix::fs::readlinkat_raw(&self.0, name, room).ok()?;
+        let (target, _) = rustix::fs::readlinkat_raw(&self.descriptor, name, room).ok()?;
         Some(target)
     }
 
     /// Whether the kernel would let this user do that with a name, which is no link.
     pub fn may(&self, name: &CStr, access: Access) -> bool {
-        rustix::fs::accessat(&self.0, name, access, AtFlags::empty()).is_ok()
+        rustix::fs::accessat(&self.descriptor, name, access, AtFlags::empty()).is_ok()
     }
 
     /// Whether names may be made and removed in it.
     pub fn is_writable(&self) -> bool {
         rustix::fs::accessat(
-            &self.0,
+            &self.descriptor,
             c".",
             Access::WRITE_OK | Access::EXEC_OK,
             AtFlags::empty(),
@@ -764,8 +794,10 @@ impl Directory {
         room: &mut [MaybeUninit<u8>],
         mut take: impl FnMut(&CStr, u64) -> bool,
     ) -> Result<()> {
-        rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Start(position))?;
-        let mut entries = rustix::fs::RawDir::new(&self.0, room);
+        if self.is_read.replace(true) || position > 0 {
+            rustix::fs::seek(&self.descriptor, rustix::fs::SeekFrom::Start(position))?;
+        }
+        let mut entries = rustix::fs::RawDir::new(&self.descriptor, room);
         while let Some(entry) = entries.next() {
             let entry = match entry {
                 Err(Errno::INTR) => continue,

@@ -129,6 +129,54 @@ fn b01_every_reply_is_one_send_and_only_pasv_is_answered_with_227() {
 }
 
 #[test]
+fn what_one_read_brings_is_answered_in_one_send_but_data_replies_wait_for_nothing() {
+    let share = Share::new();
+    share.write("f", "data");
+    let Some(launch) = Launch::traced(
+        &share,
+        &["-s", "9999", "-e", "trace=write,writev,sendto,sendmsg"],
+    ) else {
+        return;
+    };
+    let server = launch.start(&share);
+    let mut client = Client::login(&server);
+    let mut ask = |lines: &[&str]| {
+        client.raw(format!("{}\r\n", lines.join("\r\n")).as_bytes());
+        let verbs = lines.iter().filter_map(|line| line.split(' ').next());
+        client.expect(&verbs.collect::<Vec<_>>());
+        let heard = lines.iter().map(|_| as_traced(&client.hear_any()));
+        heard.collect::<Vec<String>>()
+    };
+    let noops = ask(&["NOOP"; 16]);
+    let mixed = ask(&["PWD", "PASV", "NOOP", "SYST", "RETR absent", "NOOP", "PWD"]);
+    let long = ask(&["NOOP", "HELP", "HELP", "NOOP"]);
+    client.raw(b"NOOP\r\n\r\n").expect(&["NOOP"]).hear(200);
+    client.raw(b"SYST\r\nQUIT\r\n").expect(&["SYST", "QUIT"]);
+    let last = [client.hear(215), client.hear(221)].map(|reply| as_traced(&reply));
+    client.hear_end();
+    let text = || std::fs::read_to_string(share.outside("trace")).unwrap_or_default();
+    eventually("the trace is written", common::PATIENCE, || {
+        text().contains("221 ")
+    });
+    let sent = sends(&text());
+    let after_log_in = sent.iter().position(|one| one.starts_with("230")).unwrap() + 1;
+    let expected = [
+        noops.concat(),
+        mixed[0].clone(),
+        mixed[1].clone(),
+        // NOOP and SYST go with the refusal of RETR, which does not wait for those behind it.
+        mixed[2..5].concat(),
+        mixed[5..].concat(),
+        // Two texts of HELP are more than one segment takes for sure.
+        long[..2].concat(),
+        long[2..].concat(),
+        "200 Done.\\r\\n".to_owned(),
+        last.concat(),
+    ];
+    assert_eq!(sent[after_log_in..], expected);
+}
+
+#[test]
 fn b01_stat_of_a_small_directory_is_one_send() {
     let share = Share::new();
     share.write("f", "data");

@@ -528,6 +528,44 @@ fn b27_a_limit_on_the_size_of_files_ends_one_upload_and_nobody_elses_session() {
 }
 
 #[test]
+fn an_upload_that_fails_half_way_leaves_nothing_of_the_old_file_behind_it() {
+    let share = Share::new();
+    // Small enough to be written over the old file in one piece, and large enough to go beyond the limit.
+    let (old, new) = (noise(110_000), [b'n'; 120_000]);
+    share.write("up", &old);
+    let server = Launch::new()
+        .under(&["prlimit", "--fsize=100000"])
+        .flags(&["--writable"])
+        .start(&share);
+    let mut client = binary(&server);
+    let mut stream = begin(&mut client, "STOR up");
+    stream.write_all(&new).ok();
+    stream.shutdown(Shutdown::Write).ok();
+    client.hear_one_of(&[452, 552, 451]);
+    assert_same_octets(&share.read("up"), &new[..100_000]);
+}
+
+#[test]
+fn a_file_is_replaced_whole_by_a_shorter_a_longer_and_an_equal_one() {
+    let share = Share::new();
+    let server = Server::start(&share, &["--writable"]);
+    let mut client = binary(&server);
+    // Around what is taken in one piece.
+    for len in [
+        300_000, 131_073, 131_072, 131_071, 131_072, 5, 5, 4, 0, 0, 3, 200_000, 1,
+    ] {
+        let contents: Vec<u8> = noise(len).iter().map(|octet| octet ^ 0x55).collect();
+        client.put("f", &contents);
+        assert_same_octets(&share.read("f"), &contents);
+        client.say("TYPE A").hear(200);
+        client.put("f", b"short\r\n");
+        client.say("TYPE I").hear(200);
+        client.put("f", &contents);
+        assert_same_octets(&share.read("f"), &contents);
+    }
+}
+
+#[test]
 fn b28_where_the_short_way_is_refused_the_long_one_is_taken() {
     let contents = noise(300_000);
     for error in ["EINVAL", "ENOSYS"] {

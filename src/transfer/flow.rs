@@ -15,7 +15,7 @@ use crate::transfer::pace::Pace;
 use crate::wire::reply::{self, Reply};
 
 /// After how many octets without a wait the control connection is listened to.
-const EAR: u64 = 4 * 1024 * 1024;
+pub const EAR: u64 = 8 * 1024 * 1024;
 
 /// How long a client whose control connection has ended may leave data unread: most likely nobody is there any more.
 const ALONE: Duration = Duration::from_secs(5);
@@ -114,6 +114,11 @@ impl<'f, 'm> Flow<'f, 'm> {
         self.stream.peer_addr().is_ok()
     }
 
+    /// The seat of the session.
+    pub fn seat(&self) -> &'f Seat {
+        self.seat
+    }
+
     /// Closes the data connection, which tells the client that this was all; returns how many octets have moved.
     pub fn close(self) -> u64 {
         self.moved
@@ -182,7 +187,11 @@ impl<'f, 'm> Flow<'f, 'm> {
         let stop_by = self.seat.stop_by();
         let deadline = stop_by.map_or(patience, |stop_by| stop_by.min(patience));
         match self.control.watch(self.stream.as_fd(), events, deadline) {
-            Ok(None) => Ok(()),
+            Ok(None) => {
+                // The wait was for both connections.
+                self.heard_at = self.moved;
+                Ok(())
+            }
             Ok(Some(interruption)) => self.interrupted(interruption),
             Err(Lost::TimedOut) if stop_by == Some(deadline) => Err(End::Stopping),
             Err(Lost::TimedOut) => Err(End::Stalled),

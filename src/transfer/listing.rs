@@ -5,7 +5,7 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 
@@ -22,9 +22,15 @@ use crate::wire::reply;
 /// How many directories deep `LIST -R` goes.
 const DEPTH: usize = 16;
 
-/// After how many names somebody has to want the rest still, whether they brought output or not: sockets hold megabytes
-/// of lines that nobody reads.
-const PATIENCE: u32 = 256;
+/// After how many names the clock is looked at.
+const NAMES_A_LOOK: u32 = 64;
+
+/// After what time somebody has to want the rest still, and what there is goes out.  Whether there was output does not
+/// tell: sockets hold megabytes of lines that nobody reads.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// After how many octets the first lines go out, so that the client need not wait for a whole block of them.
+const FIRST: usize = 24 * 1024;
 
 /// How the lines look.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +76,7 @@ pub struct Listing<'s, 'm> {
 }
 
 /// How much of the desk is for names that are to be sorted, in octets; positions in it fit 16 bits.
-const NAMES: usize = 40 * 1024;
+const NAMES: usize = 64 * 1024;
 
 impl Listing<'_, '_> {
     /// Sends it all.
@@ -78,12 +84,22 @@ impl Listing<'_, '_> {
     /// # Errors
     /// Why it ended early; 451 if the directory cannot be read to its end.
     pub fn send(&mut self, sink: &mut dyn Sink, desk: &mut Desk) -> Result<(), End> {
-        let (names, out) = desk.block.split_at_mut(NAMES);
+        // MLSD is not sorted.
+        let sorts = !matches!(self.style, Style::Facts(_));
+        let (names, out) = desk.block.split_at_mut(if sorts { NAMES } else { 0 });
         let mut page = Page {
             out: Cursor::new(out),
             sink,
             now: now(),
-            since_glance: 0,
+            // A reply is one write where it can be.
+            early: self.inside.is_none(),
+            enough: if self.inside.is_none() {
+                FIRST
+            } else {
+                usize::MAX
+            },
+            names: 0,
+            looked: Instant::now(),
         };
         if let Some(code) = self.inside {
             reply::begin_lines(code, &mut page.out);
@@ -380,13 +396,21 @@ struct Page<'p> {
     out: Cursor<'p>,
     sink: &'p mut dyn Sink,
     now: i64,
-    since_glance: u32,
+    /// Lines may go out before there is no room for more.
+    early: bool,
+    /// At how many octets they do.
+    enough: usize,
+    /// Names since the clock was looked at.
+    names: u32,
+    /// When the client was last listened to, or got something.
+    looked: Instant,
 }
 
 impl Page<'_> {
     /// Makes sure that the next line fits.
     fn line(&mut self, indented: bool) -> Result<(), End> {
-        if self.out.left() <= LINE_MAX {
+        if self.out.left() <= LINE_MAX || self.out.len() >= self.enough {
+            self.enough = usize::MAX;
             self.flush()?;
         }
         if indented {
@@ -401,13 +425,21 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Counts names, and now and then asks whether the rest is still wanted.
+    /// Counts work that may bring no output for long.
     fn count(&mut self) -> Result<(), End> {
-        self.since_glance += 1;
-        if self.since_glance < PATIENCE {
+        self.names += 1;
+        if self.names < NAMES_A_LOOK {
             return Ok(());
         }
-        self.since_glance = 0;
-        self.sink.glance()
+        self.names = 0;
+        if self.looked.elapsed() < PATIENCE {
+            return Ok(());
+        }
+        if self.early {
+            self.flush()?;
+        }
+        self.sink.glance()?;
+        self.looked = Instant::now();
+        Ok(())
     }
 }

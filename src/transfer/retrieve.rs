@@ -7,13 +7,13 @@ use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::sendfile::sendfile64;
 
-use crate::transfer::flow::{End, Flow, Sink};
+use crate::transfer::flow::{EAR, End, Flow, Sink};
 use crate::wire::ascii;
 use crate::wire::octets::Cursor;
 use crate::wire::reply::{self, Reply};
 
 /// What one sendfile(2) is asked for at most: a wait or a look at the control connection comes in between.
-const CHUNK: u64 = 8 * 1024 * 1024;
+const CHUNK: u64 = EAR;
 
 /// Sends octets as they are, from `from` up to `size`; the kernel moves them.
 ///
@@ -41,7 +41,13 @@ pub fn image(
         let count = flow.allowance(usize::try_from(left.min(CHUNK)).unwrap_or(usize::MAX))?;
         match sendfile64(flow.stream(), file, Some(&mut offset), count) {
             Ok(0) => return Err(End::Refused(reply::SHRUNK)),
-            Ok(count) => flow.moved(count)?,
+            Ok(sent) => {
+                flow.moved(sent)?;
+                // The socket takes no more, or the file has become shorter; the next call would only say so.
+                if sent < count {
+                    flow.wait(PollFlags::POLLOUT)?;
+                }
+            }
             Err(Errno::EAGAIN) => flow.wait(PollFlags::POLLOUT)?,
             Err(Errno::EINTR) => {}
             // This file system does not do it.

@@ -11,7 +11,6 @@ use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::poll::PollFlags;
 use nix::unistd::{self, pipe2};
 
-use crate::pool::PIPE;
 use crate::transfer::flow::{End, Flow};
 use crate::tree::Upload;
 use crate::wire::ascii::FromNetwork;
@@ -28,11 +27,12 @@ pub fn store(
     ascii: bool,
     block: &mut [u8],
 ) -> Result<Reply<'static>, End> {
-    let file = upload.begin().map_err(from_tree)?;
+    let (file, old) = upload.begin().map_err(from_tree)?;
     if ascii {
+        cut(&file, old)?;
         take_ascii(flow, &file, block)?;
     } else {
-        take_image(flow, &file, block)?;
+        take_image(flow, &file, old, block)?;
     }
     upload.flush_contents(&file).map_err(from_tree)?;
     // Some file systems tell only now that the disk is full (NFS).
@@ -56,30 +56,58 @@ fn from_tree(errno: rustix::io::Errno) -> End {
     failed(Errno::from_raw(errno.raw_os_error()))
 }
 
-fn take_image(flow: &mut Flow<'_, '_>, file: &File, block: &mut [u8]) -> Result<(), End> {
+/// Takes octets as they are; `old` is how many of the file's own are to be replaced.
+fn take_image(flow: &mut Flow<'_, '_>, file: &File, old: u64, block: &mut [u8]) -> Result<(), End> {
     let mut filled = 0;
     while filled < block.len() {
         let count = match flow.receive(block.get_mut(filled..).unwrap_or_default()) {
             Ok(count) => count,
             Err(end) => {
                 // What has come is kept, so that the client can go on from there (REST, APPE).
+                cut(file, old)?;
                 write_all(file, block.get(..filled).unwrap_or_default())?;
                 return Err(end);
             }
         };
         if count == 0 {
-            return write_all(file, block.get(..filled).unwrap_or_default());
+            return replace(file, old, block.get(..filled).unwrap_or_default());
         }
         filled += count;
     }
+    cut(file, old)?;
     write_all(file, block)?;
     // It is no small file: from here on a pipe in the kernel pays.
-    if let Ok(pipe) = Pipe::new()
+    let share = flow.seat().pipe();
+    if let Ok(pipe) = Pipe::new(share.octets)
         && matches!(pipe.pour(flow, file, block)?, Poured::All)
     {
         return Ok(());
     }
     take_plain(flow, file, block)
+}
+
+/// Writes the whole of a small file over its `old` octets.  If there are no more of them than come, no cut is needed:
+/// one call less, and the blocks stay where they are.
+fn replace(file: &File, old: u64, whole: &[u8]) -> Result<(), End> {
+    if u64::try_from(whole.len()).is_ok_and(|length| length < old) {
+        cut(file, old)?;
+        return write_all(file, whole);
+    }
+    let written = write_all(file, whole);
+    if old > 0 && written.is_err() {
+        // Nothing of old stays behind what could be written.
+        let end = rustix::fs::tell(file).unwrap_or(0);
+        rustix::fs::ftruncate(file, end).map_err(from_tree)?;
+    }
+    written
+}
+
+/// Empties the file, unless nothing is in it.
+fn cut(file: &File, old: u64) -> Result<(), End> {
+    if old == 0 {
+        return Ok(());
+    }
+    rustix::fs::ftruncate(file, 0).map_err(from_tree)
 }
 
 fn take_plain(flow: &mut Flow<'_, '_>, file: &File, block: &mut [u8]) -> Result<(), End> {
@@ -137,9 +165,9 @@ enum Poured {
 }
 
 impl Pipe {
-    fn new() -> nix::Result<Self> {
+    fn new(octets: usize) -> nix::Result<Self> {
         let (out, into) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let wanted = i32::try_from(PIPE).unwrap_or(i32::MAX);
+        let wanted = i32::try_from(octets).unwrap_or(i32::MAX);
         // A plain user may have used up its share of pipe memory: a small pipe serves, only slower.
         let size = fcntl(&into, FcntlArg::F_SETPIPE_SZ(wanted))
             .or_else(|_| fcntl(&into, FcntlArg::F_GETPIPE_SZ))?;

@@ -129,7 +129,7 @@ pub fn opts<'s, 'm>(session: &'s mut Session<'m>, argument: &[u8]) -> Outcome<'s
         return Err(reply::BAD_ARGUMENT);
     }
     session.facts = Facts::parse(option);
-    let mut out = Cursor::new(&mut session.text);
+    let mut out = Cursor::new(session.text);
     session.facts.names(&mut out);
     let length = out.len();
     Ok(Say(reply::facts_chosen(

@@ -227,5 +227,21 @@ pub fn find(name: VerbName) -> Option<&'static Verb> {
     VERBS.get(index)
 }
 
+/// Whether a verb begins or ends a transfer, so that its reply is never held back for the next one, also where it is a
+/// refusal.
+pub fn is_about_data(name: VerbName) -> bool {
+    const ABOUT_DATA: [VerbName; 8] = [
+        VerbName::of("RETR"),
+        VerbName::of("STOR"),
+        VerbName::of("STOU"),
+        VerbName::of("APPE"),
+        VerbName::of("ABOR"),
+        VerbName::of("LIST"),
+        VerbName::of("NLST"),
+        VerbName::of("MLSD"),
+    ];
+    ABOUT_DATA.contains(&name)
+}
+
 #[cfg(test)]
 mod tests;

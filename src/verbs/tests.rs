@@ -12,6 +12,7 @@ use crate::accounts::guesses::Guesses;
 use crate::cli;
 use crate::cli::Action;
 use crate::pool::PATHNAMES;
+use crate::pool::TEXT_MAX;
 use crate::sandbox::{Identity, Wall};
 use crate::session::{House, Owners};
 use crate::wire::octets::Cursor;
@@ -40,10 +41,11 @@ fn hear(flags: &[&str], line: &str) -> String {
         proxies: Vec::new(),
         owners: Owners::default(),
     });
+    let mut text = [0; TEXT_MAX];
     let mut rooms: [&'static mut [u8]; PATHNAMES] =
         std::array::from_fn(|_| &mut *Vec::leak(vec![0; PATH_MAX]));
     let address = SocketAddr::from(([127, 0, 0, 1], 21));
-    let mut session = Session::new(house, 1, address, address, &mut rooms);
+    let mut session = Session::new(house, 1, address, address, &mut rooms, &mut text);
     let (name, argument) = line.split_once(' ').unwrap_or((line, ""));
     let verb = find(VerbName::of(name)).unwrap();
     let mut room = [0; 4096];

@@ -14,19 +14,14 @@ use crate::wire::octets::Cursor;
 pub fn to_network(input: &[u8], out: &mut Cursor<'_>) -> usize {
     let mut rest = input;
     loop {
-        // What could not be written need not be searched.
-        let (window, beyond) = split(rest, out.left());
-        let Some(at) = find(b'\n', window) else {
-            out.push(window);
-            return input.len() - beyond.len();
-        };
-        let (run, from_line_end) = split(rest, at);
-        out.push(run);
-        if out.left() < 2 {
-            return input.len() - from_line_end.len();
+        (_, rest) = split(rest, out.push_until(b'\n', rest));
+        match rest {
+            [b'\n', after @ ..] if out.left() >= 2 => {
+                out.push(b"\r\n");
+                rest = after;
+            }
+            _ => return input.len() - rest.len(),
         }
-        out.push(b"\r\n");
-        (_, rest) = split(from_line_end, 1);
     }
 }
 
@@ -59,16 +54,18 @@ impl FromNetwork {
                 }
                 self.carriage_return = false;
             }
-            let (window, beyond) = split(rest, out.left());
-            let Some(at) = find(b'\r', window) else {
-                out.push(window);
-                rest = beyond;
-                break;
-            };
-            let (run, from_return) = split(rest, at);
-            out.push(run);
-            (_, rest) = split(from_return, 1);
-            self.carriage_return = true;
+            (_, rest) = split(rest, out.push_until(b'\r', rest));
+            match rest {
+                [b'\r', b'\n', after @ ..] if out.left() > 0 => {
+                    out.octet(b'\n');
+                    rest = after;
+                }
+                [b'\r', after @ ..] => {
+                    self.carriage_return = true;
+                    rest = after;
+                }
+                _ => break,
+            }
         }
         input.len() - rest.len()
     }
@@ -84,24 +81,6 @@ impl FromNetwork {
 /// Cuts `octets` after `at`, or at its end if that comes first.
 fn split(octets: &[u8], at: usize) -> (&[u8], &[u8]) {
     octets.split_at_checked(at).unwrap_or((octets, &[]))
-}
-
-/// Where `octet` first occurs, looking at a whole machine word at a time.
-fn find(octet: u8, octets: &[u8]) -> Option<usize> {
-    const WORD: usize = size_of::<usize>();
-    const ONES: usize = usize::MAX / 255;
-    let wanted = ONES * usize::from(octet);
-    let (words, _) = octets.as_chunks::<WORD>();
-    // Where the octet is, the difference has a zero octet, and only from zero does subtracting one
-    // borrow into a top bit that was not set.
-    let without = words.iter().take_while(|word| {
-        let difference = usize::from_ne_bytes(**word) ^ wanted;
-        difference.wrapping_sub(ONES) & !difference & (ONES << 7) == 0
-    });
-    let start = without.count() * WORD;
-    let rest = octets.get(start..)?;
-    let at = rest.iter().position(|&each| each == octet)?;
-    Some(start + at)
 }
 
 #[cfg(test)]
@@ -199,20 +178,5 @@ mod tests {
         let mut out = Cursor::new(&mut memory);
         assert_eq!(FromNetwork::default().convert(b"ab\r\ncdef", &mut out), 5);
         assert_eq!(out.written(), b"ab\nc");
-    }
-
-    #[test]
-    fn an_octet_is_found_wherever_it_lies() {
-        for length in 0..40 {
-            for at in 0..length {
-                for other in [0u8, 9, 11, 0x8a, 0xff] {
-                    let mut octets = vec![other; length];
-                    assert_eq!(find(b'\n', &octets), None);
-                    *octets.get_mut(at).unwrap() = b'\n';
-                    *octets.last_mut().unwrap() = b'\n';
-                    assert_eq!(find(b'\n', &octets), Some(at));
-                }
-            }
-        }
     }
 }
