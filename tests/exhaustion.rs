@@ -161,7 +161,7 @@ fn where_descriptors_end_a_client_is_turned_away_and_the_door_opens_again() {
         client.say("PASS x").hear(230);
     }
     let mut shed = crowd.pop().unwrap();
-    shed.say("CWD /").hear(421);
+    shed.say("STAT /").hear(421);
     shed.hear_end();
     let mut last = Client::knock(server.address());
     last.hear(220);
