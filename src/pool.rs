@@ -590,7 +590,7 @@ mod tests {
             let guest = seat(&pool, "192.0.2.1:1").unwrap();
             assert!(pool.serve(guest, &serve).is_ok());
             assert!(receiver.recv().unwrap().0);
-            pool.wait_for(Duration::from_secs(5));
+            assert_eq!(pool.wait_for(Duration::from_secs(60)), 0);
         }
     }
 

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use pocketftpd::verbs::{Needs, Offer, VERBS};
 
-use common::client::{connect, drain, eprt_line, port_line, readable};
+use common::client::{connect, connect_from, drain, eprt_line, port_line, readable};
 use common::{Client, Mode, PATIENCE, Server, Share, assert_same_octets, eventually, noise};
 
 /// A share with a secret beside it, which no client may see or change.
@@ -114,24 +114,10 @@ fn passive_theft_a_stranger_at_the_port_gets_nothing() {
     assert_eq!(share.read("g"), b"genuine");
 }
 
+/// Connections from there, whose reads end some time.
 fn socket_from(local: &'static str) -> impl Fn(std::net::SocketAddr) -> TcpStream {
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
-    use std::os::fd::AsRawFd;
     move |to| {
-        let std::net::SocketAddr::V4(to) = to else {
-            panic!("{to}")
-        };
-        let from: std::net::SocketAddrV4 = format!("{local}:0").parse().unwrap();
-        let made = socket(
-            AddressFamily::Inet,
-            SockType::Stream,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        )
-        .unwrap();
-        bind(made.as_raw_fd(), &SockaddrIn::from(from)).unwrap();
-        connect(made.as_raw_fd(), &SockaddrIn::from(to)).unwrap();
-        let stream = TcpStream::from(made);
+        let stream = connect_from(local.parse().unwrap(), to).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }

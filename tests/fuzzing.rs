@@ -20,16 +20,13 @@ mod common;
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn};
-
-use common::client::reset;
+use common::client::{connect_from, reset};
 use common::{Client, PATIENCE, Server, Share, eventually};
 
 /// Sessions a round; between rounds the server is looked at.
@@ -315,10 +312,10 @@ impl Sessions {
 /// One session: says its lines in pieces, does half-heartedly what the replies ask for, and leaves in some way.
 ///
 /// Returns how many lines it said.
+///
+/// Each comes from the address `home`: a log-in that is refused makes that address alone wait.
 fn converse(server: &Server, home: Ipv4Addr, lines: &[Vec<u8>], dice: &mut Dice) -> usize {
-    let Some(mut control) = connect_from(home, server.address()) else {
-        panic!("no connection from {home}");
-    };
+    let mut control = connect_from(home.into(), server.address()).unwrap();
     control.set_nodelay(true).unwrap();
     control.set_read_timeout(Some(SHORT)).unwrap();
     control.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -346,7 +343,7 @@ fn converse(server: &Server, home: Ipv4Addr, lines: &[Vec<u8>], dice: &mut Dice)
         match hear(&mut control) {
             Heard::End => break,
             Heard::Nothing => {}
-            Heard::Port(address) => data = connect_from(home, address),
+            Heard::Port(address) => data = connect_from(home.into(), address).ok(),
         }
         if let Ok((stream, _)) = listener.accept() {
             data = Some(stream);
@@ -376,24 +373,6 @@ fn converse(server: &Server, home: Ipv4Addr, lines: &[Vec<u8>], dice: &mut Dice)
         }
     }
     said
-}
-
-/// Connects from one address of the loopback; a refused log-in makes that address alone wait.
-fn connect_from(home: Ipv4Addr, to: SocketAddr) -> Option<TcpStream> {
-    let SocketAddr::V4(to) = to else {
-        panic!("{to}")
-    };
-    let made = socket::socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )
-    .unwrap();
-    let from = SockaddrIn::from(SocketAddrV4::new(home, 0));
-    socket::bind(made.as_raw_fd(), &from).unwrap();
-    socket::connect(made.as_raw_fd(), &SockaddrIn::from(to)).ok()?;
-    Some(TcpStream::from(made))
 }
 
 enum Heard {
