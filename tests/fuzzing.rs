@@ -7,6 +7,7 @@
 //!
 //! * `POCKETFTPD_FUZZ_SECONDS` (default 2): how long, for each of the four servers
 //! * `POCKETFTPD_FUZZ_SEED` (default 1): the first session's seed; a failure names its round's
+//! * `POCKETFTPD_GROWTH_KIB` (default 2048): what memory may grow by; more for a server that is instrumented
 
 #![allow(
     clippy::unwrap_used,
@@ -457,6 +458,7 @@ fn sessions_leave_the_server_as_it_was(writable: bool, named: bool) {
         setting("POCKETFTPD_FUZZ_SECONDS", 2),
         setting("POCKETFTPD_FUZZ_SEED", 1),
     );
+    let growth = setting("POCKETFTPD_GROWTH_KIB", 2048);
     let sessions = Sessions::open();
     let share = Share::new();
     let secret = share.outside("outside/secret");
@@ -560,7 +562,7 @@ fn sessions_leave_the_server_as_it_was(writable: bool, named: bool) {
             memory = server.memory_kib();
         }
         let grown = server.memory_kib().saturating_sub(memory);
-        assert!(grown < 2048, "{grown} KiB more: {where_it_was}");
+        assert!(grown <= growth, "{grown} KiB more: {where_it_was}");
     }
     assert!(!server.log().iter().any(|line| line.contains("panic")));
     if seconds > 30 {
