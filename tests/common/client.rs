@@ -526,11 +526,28 @@ impl Client {
     #[track_caller]
     pub fn data(&mut self) -> Data {
         match self.mode {
-            Mode::Pasv => Data::Passive(connect(self.pasv())),
-            Mode::Epsv => Data::Passive(connect(self.epsv())),
+            Mode::Pasv => {
+                let address = self.pasv();
+                Data::Passive(self.reach(address))
+            }
+            Mode::Epsv => {
+                let address = self.epsv();
+                Data::Passive(self.reach(address))
+            }
             Mode::Port => Data::Active(self.port()),
             Mode::Eprt => Data::Active(self.eprt()),
         }
+    }
+
+    /// Connects to a passive port, from the address of the control connection.
+    #[track_caller]
+    fn reach(&self, address: SocketAddr) -> TcpStream {
+        let local = self.local_address().ip();
+        if local == address.ip() {
+            return connect(address);
+        }
+        connect_from(local, address)
+            .unwrap_or_else(|error| panic!("cannot connect to {address} from {local}: {error}"))
     }
 
     // whole transfers
