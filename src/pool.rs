@@ -657,6 +657,7 @@ mod tests {
     )]
     use super::*;
     use std::net::TcpListener;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     fn pool(seats: usize, per_address: usize) -> Arc<Pool> {
@@ -713,8 +714,82 @@ mod tests {
             let guest = seat(&pool, "192.0.2.1:1").unwrap();
             assert!(pool.serve(guest, &serve).is_ok());
             assert!(receiver.recv().unwrap().0);
-            pool.wait_for(Duration::from_secs(5));
+            assert_eq!(pool.wait_for(Duration::from_secs(60)), 0);
         }
+    }
+
+    /// What `tests/sanitize` runs under ThreadSanitizer: guests come by several doors, move, panic and are told of, all at
+    /// once.
+    #[test]
+    fn many_doors_at_once_share_out_nothing_twice() {
+        const SEATS: usize = 4;
+        let pool = pool(SEATS, 3);
+        let inside = Arc::new(AtomicUsize::new(0));
+        let numbers = Arc::new(Mutex::new(Vec::new()));
+        let (ours, told) = (inside.clone(), numbers.clone());
+        let serve = Arc::new(move |mut guest: Guest| {
+            assert!(ours.fetch_add(1, Ordering::Relaxed) < SEATS);
+            let number = guest.seat.number();
+            told.lock().unwrap().push(number);
+            let mark = number.to_be_bytes();
+            let (mut desk, room) = (guest.seat.desk(), guest.room.get().unwrap());
+            let block = &mut desk.get().unwrap().block;
+            block[..8].copy_from_slice(&mark);
+            room.line[..8].copy_from_slice(&mark);
+            room.pathnames[3][..8].copy_from_slice(&mark);
+            guest.seat.now(|doing| doing.octets = number);
+            if number.is_multiple_of(3) {
+                guest.seat.moves_to("198.51.100.7:1".parse().unwrap());
+            }
+            thread::yield_now();
+            assert_eq!(block[..8], mark, "somebody else writes there");
+            assert_eq!(room.line[..8], mark);
+            assert_eq!(room.pathnames[3][..8], mark);
+            ours.fetch_sub(1, Ordering::Relaxed);
+            assert!(!number.is_multiple_of(50), "a bug");
+        });
+        let control = connection().1;
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    pool.report(|number, _, doing| assert!([0, number].contains(&doing.octets)));
+                    thread::yield_now();
+                }
+            });
+            let doors: Vec<_> = (0..3u8)
+                .map(|door| {
+                    let (pool, serve, control) = (&pool, &serve, &control);
+                    scope.spawn(move || {
+                        let peer = SocketAddr::from(([192, 0, 2, door], 1));
+                        let mut seated = 0;
+                        while seated < 100 {
+                            match pool.seat(control.try_clone().unwrap(), peer, true) {
+                                Ok(guest) => assert!(pool.serve(guest, serve).is_ok()),
+                                Err((why, _)) => {
+                                    assert_ne!(why, NoSeat::Stopping);
+                                    thread::yield_now();
+                                    continue;
+                                }
+                            }
+                            seated += 1;
+                        }
+                    })
+                })
+                .collect();
+            for door in doors {
+                door.join().unwrap();
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        pool.stop();
+        assert_eq!(pool.wait_until_empty(), 0);
+        let mut numbers = numbers.lock().unwrap().clone();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=300).collect::<Vec<u64>>());
+        let state = pool.state();
+        assert_eq!((state.rooms.len(), state.desks.len()), (SEATS, SEATS));
+        assert!(state.waiting.is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One test for each class of vulnerability that FTP servers have had in the public record.
 //!
-//! A doc line names cases of the class where they have a number; where none is named the class is known from RFC 2577
-//! or from practice.
+//! A doc line names cases of the class where they have a number that could be looked up; where none is named the class
+//! is known from RFC 2577 or from practice.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use pocketftpd::verbs::{Needs, Offer, VERBS};
 
-use common::client::{connect, drain, eprt_line, port_line, readable};
+use common::client::{connect, connect_from, drain, eprt_line, port_line, readable};
 use common::{Client, Mode, PATIENCE, Server, Share, assert_same_octets, eventually, noise};
 
 /// A share with a secret beside it, which no client may see or change.
@@ -115,24 +115,10 @@ fn passive_theft_a_stranger_at_the_port_gets_nothing() {
     assert_eq!(share.read("g"), b"genuine");
 }
 
+/// Connections from there, whose reads end some time.
 fn socket_from(local: &'static str) -> impl Fn(std::net::SocketAddr) -> TcpStream {
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
-    use std::os::fd::AsRawFd;
     move |to| {
-        let std::net::SocketAddr::V4(to) = to else {
-            panic!("{to}")
-        };
-        let from: std::net::SocketAddrV4 = format!("{local}:0").parse().unwrap();
-        let made = socket(
-            AddressFamily::Inet,
-            SockType::Stream,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        )
-        .unwrap();
-        bind(made.as_raw_fd(), &SockaddrIn::from(from)).unwrap();
-        connect(made.as_raw_fd(), &SockaddrIn::from(to)).unwrap();
-        let stream = TcpStream::from(made);
+        let stream = connect_from(local.parse().unwrap(), to).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
@@ -508,8 +494,8 @@ fn a_nul_truncates_no_name() {
     assert_eq!(share.names(""), [b"d", b"f"]);
 }
 
-/// Patterns that cost or overflow: CVE-2001-0247, CVE-2001-0550, CVE-2005-0256, CVE-2009-2521, CVE-2009-3023,
-/// CVE-2010-2632, CVE-2011-0762.
+/// Patterns that cost or overflow: CVE-2001-0247, CVE-2001-0550, CVE-2002-0073, CVE-2003-1207, CVE-2005-0256,
+/// CVE-2009-2521, CVE-2009-3023, CVE-2010-2632, CVE-2011-0762.
 #[test]
 fn a_pattern_costs_no_more_than_a_listing() {
     let share = guarded();
@@ -519,8 +505,12 @@ fn a_pattern_costs_no_more_than_a_listing() {
     let server = Server::start(&share, &[]);
     let mut client = Client::login(&server);
     let stars = format!("{}b", "a*".repeat(120));
+    let dots = format!("{}/*", ".".repeat(1000));
+    let marks = "?*".repeat(400);
     let patterns = [
         stars.as_str(),
+        &dots,
+        &marks,
         "*?*?*?*?*?*?*?*?*?*?*?*?*?*b",
         "{{{{{{{{a,b},c},d},e},f},g},h},i}",
         "{..,..,..}/{..,..,..}/{..,..,..}/*",
@@ -627,7 +617,7 @@ fn a_stranger_can_do_nothing_to_files_or_ports() {
     is_untouched(&share);
 }
 
-/// Conversions in what a client sends: CVE-2000-0573, CVE-2000-0574, CVE-2003-1206.
+/// Conversions in what a client sends: CVE-2000-0573 (SITE EXEC), CVE-2000-0574 (setproctitle).
 #[test]
 fn a_format_string_is_text() {
     let share = guarded();
@@ -646,7 +636,7 @@ fn a_format_string_is_text() {
     server.wait_for_log(&format!("MKD {text}"));
 }
 
-/// Offsets and sizes beyond any integer: no case with a number is named for sure.
+/// Offsets and sizes beyond any integer: CVE-2004-1883 (ALLO), CVE-2004-1848 (a file made larger than the disk).
 #[test]
 fn rest_and_allo_do_not_overflow() {
     let share = guarded();
@@ -759,6 +749,24 @@ fn the_rest_of_a_long_line_is_no_command() {
         client.hear_nothing();
     }
     assert!(share.holds("f"));
+}
+
+/// Quotes and backslashes that a parser of words reads past: CVE-2023-51713.
+#[test]
+fn quotes_and_backslashes_are_octets_like_any_other() {
+    let share = guarded();
+    let server = Server::start(&share, &["--writable"]);
+    let mut client = writer(&server);
+    for line in ["\"", "\\", "\"\\", "\"RETR\" f", "\"\"", "'", "RETR\\ f"] {
+        client.raw(format!("{line}\r\n").as_bytes()).hear(500);
+    }
+    for name in ["d'\\", "\"d\"", "\"", "\\", "d\\", "\"d", "d \\\""] {
+        let made = client.say(format!("MKD {name}")).hear(257);
+        assert_eq!(made.quoted(), format!("/{name}").as_bytes());
+        client.say(format!("RMD {name}")).hear(250);
+        client.say(format!("RETR {name}")).hear_one_of(&[425, 550]);
+    }
+    assert_eq!(share.names(""), [b"d", b"f"]);
 }
 
 /// Names longer than a buffer: CVE-1999-0368, CVE-2003-0466 (realpath, off by one).

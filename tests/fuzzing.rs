@@ -1,10 +1,13 @@
-//! Whole sessions made up from a grammar and from recorded ones, against a live server that may be written to.
+//! Whole sessions made up from a grammar and from recorded ones, against live servers: one to write to and one to read
+//! from, for anonymous clients and for named users.
 //!
-//! After each round it must still serve, with as many threads and descriptors as before and not much more memory, and
-//! nothing beside the share may have changed.  The rounds are the same each time, by their seed:
+//! After each round the server must still serve, with as many threads and descriptors as before and not much more
+//! memory, and nothing beside the share may have changed; in a share to read from, nothing at all.  The sessions are
+//! the same each time, by their seeds:
 //!
-//! * `POCKETFTPD_FUZZ_SECONDS` (default 3): how long
-//! * `POCKETFTPD_FUZZ_SEED` (default 1): the first round's seed; a failure names its own
+//! * `POCKETFTPD_FUZZ_SECONDS` (default 2): how long, for each of the four servers
+//! * `POCKETFTPD_FUZZ_SEED` (default 1): the first session's seed; a failure names its round's
+//! * `POCKETFTPD_GROWTH_KIB` (default 2048): what memory may grow by; more for a server that is instrumented
 
 #![allow(
     clippy::unwrap_used,
@@ -18,16 +21,20 @@ mod common;
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::client::reset;
+use common::client::{connect_from, reset};
 use common::{Client, PATIENCE, Server, Share, eventually};
 
 /// Sessions a round; between rounds the server is looked at.
-const ROUND: u64 = 20;
+const ROUND: u64 = 60;
+
+/// Sessions at once.
+const AT_ONCE: u64 = 4;
 
 /// How long a session hears nothing before it goes on: what is answered is answered in less.
 const SHORT: Duration = Duration::from_millis(3);
@@ -35,8 +42,19 @@ const SHORT: Duration = Duration::from_millis(3);
 /// What an idle server has: the main thread, one for the listener, and those that always wait for a client.
 const THREADS: usize = 6;
 
-/// Standard streams, the listener and its reserve, the share; as many as there are before the first client.
-const DESCRIPTORS: usize = 7;
+/// The users of the recorded sessions, with their names as passwords; the second sees one directory only.
+const USERS: [(&str, &str, &str); 2] = [
+    (
+        "ubuntu",
+        "$5$rounds=1000$fuzz$GvwahNxw/d3oiTEGwnisecTHSJnlc0Dpw6L3RNKwIKB",
+        "/",
+    ),
+    (
+        "fuzzing",
+        "$5$rounds=1000$fuzz$fZ7xPnRoYCWlCa364G3pwzT/Hm6Q7f40sRXtjsSGr.6",
+        "/d",
+    ),
+];
 
 /// Xorshift: the same numbers for the same seed, on every machine.
 struct Dice(u64);
@@ -190,18 +208,24 @@ impl Sessions {
     }
 
     /// The lines of one session: recorded, made up, or both, and some of them damaged.
-    fn make(&self, dice: &mut Dice) -> Vec<Vec<u8>> {
+    fn make(&self, names: &[&str], dice: &mut Dice) -> Vec<Vec<u8>> {
         let mut lines = match dice.below(3) {
             0 => dice.pick(&self.recorded).clone(),
-            1 => [
-                dice.pick(&self.recorded).clone(),
-                dice.pick(&self.recorded).clone(),
-            ]
-            .concat(),
+            1 => {
+                // The beginning of one, the end of another.
+                let (one, other) = (dice.pick(&self.recorded), dice.pick(&self.recorded));
+                let (end, start) = (dice.below(one.len() + 1), dice.below(other.len()));
+                [&one[..end], &other[start..]].concat()
+            }
             _ => Vec::new(),
         };
         if !dice.once_in(8) {
-            let log_in = [b"USER anonymous\r\n".to_vec(), b"PASS x\r\n".to_vec()];
+            let name = *dice.pick(names);
+            let password = if dice.once_in(10) { "wrong" } else { name };
+            let log_in = [
+                format!("USER {name}\r\n").into_bytes(),
+                format!("PASS {password}\r\n").into_bytes(),
+            ];
             lines.splice(0..0, log_in);
         }
         for _ in 0..dice.below(25) {
@@ -216,6 +240,11 @@ impl Sessions {
             if dice.once_in(10) {
                 Self::damage(line, dice);
             }
+        }
+        if !lines.is_empty() && dice.once_in(4) {
+            let (one, other) = (dice.below(lines.len()), dice.below(lines.len()));
+            lines.swap(one, other);
+            lines.insert(one, lines[other].clone());
         }
         lines
     }
@@ -284,13 +313,16 @@ impl Sessions {
 /// One session: says its lines in pieces, does half-heartedly what the replies ask for, and leaves in some way.
 ///
 /// Returns how many lines it said.
-fn converse(server: &Server, lines: &[Vec<u8>], dice: &mut Dice) -> usize {
-    let mut control = TcpStream::connect_timeout(&server.address(), PATIENCE).unwrap();
+///
+/// Each comes from the address `home`: a log-in that is refused makes that address alone wait.
+fn converse(server: &Server, home: Ipv4Addr, lines: &[Vec<u8>], dice: &mut Dice) -> usize {
+    let mut control = connect_from(home.into(), server.address()).unwrap();
     control.set_nodelay(true).unwrap();
     control.set_read_timeout(Some(SHORT)).unwrap();
     control.set_write_timeout(Some(PATIENCE)).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind((home, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
+    let [a, b, c, d] = home.octets();
     let port = listener.local_addr().unwrap().port().to_be_bytes();
     let mut data: Option<TcpStream> = None;
     let mut said = 0;
@@ -299,7 +331,8 @@ fn converse(server: &Server, lines: &[Vec<u8>], dice: &mut Dice) -> usize {
         said += 1;
         let mut octets = line.clone();
         if dice.once_in(15) {
-            octets = format!("PORT 127,0,0,1,{},{}\r\nLIST\r\n", port[0], port[1]).into_bytes();
+            octets =
+                format!("PORT {a},{b},{c},{d},{},{}\r\nLIST\r\n", port[0], port[1]).into_bytes();
         }
         let (first, second) = octets.split_at(dice.below(octets.len()));
         if control.write_all(first).is_err() || control.write_all(second).is_err() {
@@ -311,7 +344,7 @@ fn converse(server: &Server, lines: &[Vec<u8>], dice: &mut Dice) -> usize {
         match hear(&mut control) {
             Heard::End => break,
             Heard::Nothing => {}
-            Heard::Port(address) => data = TcpStream::connect_timeout(&address, SHORT * 10).ok(),
+            Heard::Port(address) => data = connect_from(home.into(), address).ok(),
         }
         if let Ok((stream, _)) = listener.accept() {
             data = Some(stream);
@@ -401,91 +434,119 @@ fn furnish(share: &Share) {
     share.symlink(share.outside("outside/secret"), "linkf");
 }
 
-/// What lies beside the share, one line each.
-fn outside(share: &Share) -> Vec<String> {
+/// What lies in these directories, one line each; of what may be written to, the mode alone.
+fn seen(directories: &[&Path], changing: &Path) -> Vec<String> {
     let mut lines = Vec::new();
-    for place in [share.outside(""), share.outside("outside")] {
-        for entry in fs::read_dir(&place).unwrap() {
-            let entry = entry.unwrap();
-            let about = fs::symlink_metadata(entry.path()).unwrap();
-            let contents = fs::read(entry.path()).unwrap_or_default();
-            // The share itself changes, but not its mode.
-            let time = (entry.path() != share.top()).then(|| (about.mtime(), about.mtime_nsec()));
-            lines.push(format!(
-                "{:?} {:o} {time:?} {contents:?}",
-                entry.path(),
-                about.mode()
-            ));
+    for place in directories {
+        for entry in fs::read_dir(place).unwrap() {
+            let path = entry.unwrap().path();
+            let about = fs::symlink_metadata(&path).unwrap();
+            let small = about.is_file() && about.len() < 1 << 20;
+            let contents = small.then(|| fs::read(&path).unwrap());
+            let still = path != changing;
+            let rest = still.then(|| (about.mtime(), about.mtime_nsec(), about.len()));
+            lines.push(format!("{path:?} {:o} {rest:?} {contents:?}", about.mode()));
         }
     }
     lines.sort();
     lines
 }
 
-#[test]
-fn made_up_sessions_leave_the_server_as_it_was() {
+/// The same sessions for any server, with `names` to log in by; anonymous where there are none.
+fn sessions_leave_the_server_as_it_was(writable: bool, named: bool) {
     let (seconds, first) = (
-        setting("POCKETFTPD_FUZZ_SECONDS", 3),
+        setting("POCKETFTPD_FUZZ_SECONDS", 2),
         setting("POCKETFTPD_FUZZ_SEED", 1),
     );
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let growth = setting("POCKETFTPD_GROWTH_KIB", 2048);
     let sessions = Sessions::open();
     let share = Share::new();
+    let secret = share.outside("outside/secret");
     fs::create_dir(share.outside("outside")).unwrap();
     share.hand_over(&share.outside("outside"));
-    fs::write(share.outside("outside/secret"), "secret").unwrap();
-    share.hand_over(&share.outside("outside/secret"));
-    let mut server = Server::start(
-        &share,
-        &[
-            "--writable",
-            "--max-clients",
-            "64",
-            "--max-per-ip",
-            "64",
-            "--data-timeout",
-            "2",
-        ],
-    );
-    let untouched = outside(&share);
+    fs::write(&secret, "secret").unwrap();
+    share.hand_over(&secret);
+    furnish(&share);
+    let users = share.outside("users");
+    let mut flags = vec!["--max-clients", "64", "--max-per-ip", "64"];
+    flags.extend(["--data-timeout", "1"]);
+    let mut names = vec!["anonymous"];
+    if named {
+        let rights = if writable { "rw" } else { "ro" };
+        let lines = USERS.map(|(name, hash, home)| format!("{name}:{hash}:{rights}:{home}\n"));
+        fs::write(&users, lines.concat()).unwrap();
+        names = USERS.map(|(name, ..)| name).to_vec();
+        flags.extend(["--users", users.to_str().unwrap()]);
+    } else if writable {
+        flags.push("--writable");
+    }
+    let mut server = Server::start(&share, &flags);
+    let before = server.descriptors();
+    let (outer, outside, deeper) = (share.outside(""), share.outside("outside"), share.path("d"));
+    let mut directories = vec![outer.as_path(), &outside];
+    if !writable {
+        directories.extend([share.top(), &deeper]);
+    }
+    let changing = if writable { share.top() } else { Path::new("") };
+    let untouched = seen(&directories, changing);
     let (mut threads, mut memory) = (0, 0);
-    let (mut said, mut seed) = (0, first);
+    let said = AtomicUsize::new(0);
+    let mut seed = first;
+    let end = Instant::now() + Duration::from_secs(seconds);
     while seed == first || Instant::now() < end {
-        // The log is read now and then, for it grows.
         let round = (seed - first) / ROUND;
-        furnish(&share);
-        for _ in 0..ROUND {
-            let mut dice = Dice::new(seed);
-            let lines = sessions.make(&mut dice);
-            said += converse(&server, &lines, &mut dice);
-            seed += 1;
-        }
-        let where_it_was = format!("seeds {}..{seed}", seed - ROUND);
+        let where_it_was = format!("seeds {seed}..{}", seed + ROUND);
+        std::thread::scope(|scope| {
+            for worker in 0..AT_ONCE {
+                let (server, sessions, names, said) = (&server, &sessions, &names, &said);
+                scope.spawn(move || {
+                    for seed in
+                        (seed + worker..seed + ROUND).step_by(usize::try_from(AT_ONCE).unwrap())
+                    {
+                        let mut dice = Dice::new(seed);
+                        let lines = sessions.make(names, &mut dice);
+                        let [.., c, d] = u32::try_from(seed & 0x7FFF).unwrap().to_be_bytes();
+                        let home = if named {
+                            [127, 100, c, d]
+                        } else {
+                            [127, 0, 0, 1]
+                        };
+                        let count = converse(server, home.into(), &lines, &mut dice);
+                        said.fetch_add(count, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        seed += ROUND;
         assert!(server.runs(), "it ended: {where_it_was}");
         // A session whose data stood still ends by its time limit; until all are over one may still
         // change the share.
-        let has_ended = || {
-            server
-                .descriptors()
-                .is_none_or(|count| count <= DESCRIPTORS)
-        };
         eventually(
             &format!("descriptors are given back: {where_it_was}"),
-            PATIENCE,
-            has_ended,
+            2 * PATIENCE,
+            || server.descriptors() <= before,
         );
-        if server.descriptors().is_none() {
-            std::thread::sleep(3 * Duration::from_secs(1)); // nobody but root can see when that is
+        if before.is_none() {
+            // Nobody but root can see when that is; a third wrong password is answered after seven seconds.
+            std::thread::sleep(Duration::from_secs(if named { 8 } else { 3 }));
         }
-        furnish(&share);
-        let mut client = Client::login(&server);
+        if writable {
+            furnish(&share);
+        }
+        let mut client = Client::login_as(&server, names[0], names[0]);
         client.say("TYPE I").hear(200);
         assert_eq!(client.get("f"), b"contents of f\r\n", "{where_it_was}");
-        client.put("new", b"new");
-        assert_eq!(share.read("new"), b"new", "{where_it_was}");
+        if writable {
+            client.put("new", b"new");
+            assert_eq!(share.read("new"), b"new", "{where_it_was}");
+        } else {
+            client.data();
+            client.say("STOR new").hear(550);
+        }
         client.say("QUIT").hear(221);
         client.hear_end();
-        assert_eq!(outside(&share), untouched, "{where_it_was}");
+        assert_eq!(seen(&directories, changing), untouched, "{where_it_was}");
+        // The log is read now and then, for it grows.
         assert!(
             !round.is_multiple_of(10) || !server.log().iter().any(|line| line.contains("panic")),
             "{where_it_was}"
@@ -501,17 +562,40 @@ fn made_up_sessions_leave_the_server_as_it_was() {
             memory = server.memory_kib();
         }
         let grown = server.memory_kib().saturating_sub(memory);
-        assert!(grown < 2048, "{grown} KiB more: {where_it_was}");
+        assert!(grown <= growth, "{grown} KiB more: {where_it_was}");
     }
+    assert!(!server.log().iter().any(|line| line.contains("panic")));
     if seconds > 30 {
         eventually("threads are given back", 4 * PATIENCE, || {
             server.threads() <= THREADS
         });
     }
     println!(
-        "{} sessions, {said} lines in {seconds} s; {threads} threads, {:?} descriptors, {memory} KiB, then {} KiB",
+        "writable {writable}, named users {named}: {} sessions, {} lines in {seconds} s; {threads} threads at most, \
+         descriptors {before:?} then {:?}, {memory} KiB then {}",
         seed - first,
+        said.into_inner(),
         server.descriptors(),
         server.memory_kib()
     );
+}
+
+#[test]
+fn made_up_sessions_leave_a_server_to_write_to_as_it_was() {
+    sessions_leave_the_server_as_it_was(true, false);
+}
+
+#[test]
+fn made_up_sessions_leave_a_server_to_read_from_as_it_was() {
+    sessions_leave_the_server_as_it_was(false, false);
+}
+
+#[test]
+fn made_up_sessions_of_named_users_leave_a_server_to_write_to_as_it_was() {
+    sessions_leave_the_server_as_it_was(true, true);
+}
+
+#[test]
+fn made_up_sessions_of_named_users_leave_a_server_to_read_from_as_it_was() {
+    sessions_leave_the_server_as_it_was(false, true);
 }

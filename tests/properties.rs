@@ -18,18 +18,22 @@ use std::time::Duration;
 
 use pocketftpd::wire::listing::{self, Entry, Facts, Kind, LINE_MAX, Perm};
 use pocketftpd::wire::octets::Cursor;
-use pocketftpd::wire::time;
+use pocketftpd::wire::reply;
+use pocketftpd::wire::time::{self, Civil};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::RngSeed;
 
 use common::{PATIENCE, Server, Share};
 
-/// So many inputs a property; more by the environment variable `PROPTEST_CASES`.
+/// So many inputs a property, the same each time; more by the environment variable `PROPTEST_CASES`, others by
+/// `PROPTEST_RNG_SEED`.
 fn cases(count: u32) -> ProptestConfig {
-    let asked = std::env::var("PROPTEST_CASES").ok();
+    let asked = |name| std::env::var(name).ok()?.parse().ok();
     ProptestConfig {
-        cases: asked.and_then(|text| text.parse().ok()).unwrap_or(count),
+        cases: asked("PROPTEST_CASES").map_or(count, |cases: u64| cases.try_into().unwrap()),
+        rng_seed: RngSeed::Fixed(asked("PROPTEST_RNG_SEED").unwrap_or(1)),
         failure_persistence: None,
         ..ProptestConfig::default()
     }
@@ -145,6 +149,40 @@ proptest! {
     }
 
     #[test]
+    fn a_date_of_list_is_read_back(now in 40_000_000..4_000_000_000i64, ago in prop_oneof![-3600..7200i64, 0..40_000_000i64]) {
+        let modified = now - ago;
+        let mut room = [0; 12];
+        let mut out = Cursor::new(&mut room);
+        time::list_date(modified, now, &mut out);
+        prop_assert!(!out.is_full());
+        let recent = ago <= 182 * 86_400;
+        prop_assert_eq!(date(out.written(), now), modified - modified.rem_euclid(if recent { 60 } else { 86_400 }));
+    }
+
+    #[test]
+    fn a_pathname_in_quotes_is_read_back(pathname in vec(prop_oneof![3 => select(&b"\"\"/ \xff."[..]), 1 => 0x20..0x7Fu8, 1 => 0x80..=0xFFu8], 0..100)) {
+        let pathname = [&b"/"[..], &pathname].concat();
+        for reply in [reply::here(&pathname), reply::made(&pathname)] {
+            let mut room = [0; 500];
+            let mut out = Cursor::new(&mut room);
+            reply.write(&mut out);
+            prop_assert!(!out.is_full());
+            // As a client reads: Telnet's doubled 255 first, then RFC 959's doubled quotes, up to one that is alone.
+            let (octets, answer) = checks::filtered(out.written(), &[]);
+            prop_assert!(answer.is_empty());
+            let mut rest = octets.strip_prefix(b"257 \"").unwrap().iter();
+            let mut read = Vec::new();
+            while let Some(octet) = rest.next() {
+                if *octet == b'"' && rest.next() != Some(&b'"') {
+                    break;
+                }
+                read.push(*octet);
+            }
+            prop_assert_eq!(read.escape_ascii().to_string(), pathname.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
     fn a_line_of_list_has_nine_columns_and_its_name(entry in entry(), owner in ".{0,40}", now in 0..4_000_000_000i64) {
         let (entry, name) = (entry.0.with(&entry.1), &entry.1);
         let mut room = [0; LINE_MAX];
@@ -219,6 +257,67 @@ fn without_controls(name: &[u8], kept: &[u8]) -> Vec<u8> {
         rest = &rest[len..];
     }
     shown
+}
+
+/// What a client makes of a date of LIST: where the year is left out, the one that brings it nearest to now.
+fn date(text: &[u8], now: i64) -> i64 {
+    let text = std::str::from_utf8(text).unwrap();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [month, day, rest] = words[..] else {
+        panic!("{text:?}")
+    };
+    let month = 1 + "JanFebMarAprMayJunJulAugSepOctNovDec".find(month).unwrap() / 3;
+    let instant = |year, hour, minute| {
+        let civil = Civil {
+            year,
+            month: month.try_into().unwrap(),
+            day: day.parse().unwrap(),
+            hour,
+            minute,
+            second: 0,
+        };
+        time::unix(&civil)
+    };
+    let Some((hour, minute)) = rest.split_once(':') else {
+        return instant(rest.parse().unwrap(), 0, 0).unwrap();
+    };
+    let (hour, minute) = (hour.parse().unwrap(), minute.parse().unwrap());
+    let year = time::civil(now).year;
+    let years = [year - 1, year, year + 1].into_iter();
+    let instants = years.filter_map(|year| instant(year, hour, minute));
+    instants.min_by_key(|found| (found - now).abs()).unwrap()
+}
+
+/// Every check, on each line that was recorded from a client.
+#[test]
+fn what_clients_were_recorded_to_say_holds_in_every_check() {
+    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/profuzzbench");
+    let mut lines = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(place).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|it| it == "raw") {
+            let octets = std::fs::read(path).unwrap();
+            lines.extend(octets.split(|octet| *octet == b'\n').map(<[u8]>::to_vec));
+        }
+    }
+    assert!(lines.len() > 50, "{} lines", lines.len());
+    for line in lines {
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        let at = line.iter().position(|octet| *octet == b' ');
+        let argument = &line[at.map_or(line.len(), |at| at + 1)..];
+        for octets in [line, argument] {
+            checks::command_split_never_panics(octets);
+            checks::telnet_pieces_make_no_difference(octets);
+            checks::pathname_stays_below_root(octets);
+            checks::addresses_survive_a_round_trip(octets);
+            checks::facts_are_chosen_by_their_own_names(octets);
+            checks::glob_is_the_naive_one(&[octets, b"\n", octets].concat());
+            checks::ascii_survives_a_round_trip(octets);
+            checks::proxy_header_waits_for_its_end(octets);
+            checks::users_file_is_read_or_refused(octets);
+            checks::bounded_strings_are_vectors(octets);
+        }
+    }
 }
 
 /// An entry without its name.
@@ -527,10 +626,17 @@ fn how_a_dialogue_is_cut_into_packets_makes_no_difference() {
             for (directory, own) in [("", &[&b"d"[..], b"f"][..]), ("d/", &[b"g"])] {
                 for name in share.names(directory) {
                     if !own.contains(&name.as_slice()) {
-                        let path = [directory.as_bytes(), &name].concat();
-                        std::fs::remove_dir(share.path(path)).unwrap();
+                        let path = share.path([directory.as_bytes(), &name].concat());
+                        if std::fs::remove_dir(&path).is_err() {
+                            std::fs::remove_file(&path).unwrap();
+                        }
                     }
                 }
+            }
+            // A name that ends in IAC is another one: RNTO may have led there.
+            if !share.holds("f") {
+                share.write("f", "contents");
+                share.set_modified("f", 1_000_000_000);
             }
             share.set_modified("d", 1_000_000_000);
         };

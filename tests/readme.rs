@@ -189,6 +189,30 @@ fn every_guarantee_names_tests_that_exist() {
     assert!(count > 15, "{count}");
 }
 
+/// The same for the file about the tests, which also lists every file of them.
+#[test]
+fn the_readme_of_the_tests_names_what_exists_and_every_file() {
+    let text = fs::read_to_string(top().join("tests/README.md")).unwrap();
+    assert!(text.is_ascii());
+    assert!(!text.contains(env!("CARGO_MANIFEST_DIR")));
+    let names = quoted(&text);
+    let tests: Vec<&&str> = names.iter().filter(|it| it.contains(".rs::")).collect();
+    assert!(tests.len() > 30, "{tests:?}");
+    for test in tests {
+        let (file, name) = test.split_once("::").unwrap();
+        let source =
+            fs::read_to_string(top().join(file)).unwrap_or_else(|error| panic!("{test}: {error}"));
+        assert!(is_test(&source, name), "no test {test}");
+    }
+    for entry in fs::read_dir(top().join("tests")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".rs") {
+            let file = format!("tests/{name}");
+            assert!(names.contains(&file.as_str()), "{file} is not listed");
+        }
+    }
+}
+
 /// The items of a numbered list.
 fn numbered(text: &str) -> Vec<String> {
     let mut items: Vec<String> = Vec::new();
@@ -206,8 +230,9 @@ fn numbered(text: &str) -> Vec<String> {
 /// Whether a source has a function of that name with `#[test]` before it.
 fn is_test(source: &str, name: &str) -> bool {
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
-    let wanted = format!("fn {name}() {{");
-    let at = lines.iter().position(|line| *line == wanted);
+    // A property of proptest has arguments.
+    let wanted = format!("fn {name}(");
+    let at = lines.iter().position(|line| line.starts_with(&wanted));
     at.is_some_and(|at| {
         let before = lines[..at].iter().rev();
         let mut attributes = before.take_while(|line| line.starts_with("#["));

@@ -153,8 +153,9 @@ mod tests {
 
     #[test]
     fn a_file_comes_back_as_it_went() {
-        // All files of up to eight octets over the three that matter.
-        for length in 0..=8u32 {
+        // All files of up to eight octets over the three that matter; Miri takes an hour for those.
+        let longest = if cfg!(miri) { 3 } else { 8 };
+        for length in 0..=longest {
             for number in 0..3usize.pow(length) {
                 let digit = |place: u32| number / 3usize.pow(place) % 3;
                 let file: Vec<u8> = (0..length)

@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, bind, send, setsockopt, socket,
+    sockopt,
+};
 
 use super::{PATIENCE, Server, replies};
 
@@ -539,11 +542,28 @@ impl Client {
     #[track_caller]
     pub fn data(&mut self) -> Data {
         match self.mode {
-            Mode::Pasv => Data::Passive(connect(self.pasv())),
-            Mode::Epsv => Data::Passive(connect(self.epsv())),
+            Mode::Pasv => {
+                let address = self.pasv();
+                Data::Passive(self.reach(address))
+            }
+            Mode::Epsv => {
+                let address = self.epsv();
+                Data::Passive(self.reach(address))
+            }
             Mode::Port => Data::Active(self.port()),
             Mode::Eprt => Data::Active(self.eprt()),
         }
+    }
+
+    /// Connects to a passive port, from the address of the control connection.
+    #[track_caller]
+    fn reach(&self, address: SocketAddr) -> TcpStream {
+        let local = self.local_address().ip();
+        if local == address.ip() {
+            return connect(address);
+        }
+        connect_from(local, address)
+            .unwrap_or_else(|error| panic!("cannot connect to {address} from {local}: {error}"))
     }
 
     // whole transfers
@@ -622,6 +642,22 @@ impl Client {
 pub fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect_timeout(&address, PATIENCE)
         .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"))
+}
+
+/// Connects from one of this machine's own addresses.
+pub fn connect_from(from: IpAddr, to: SocketAddr) -> nix::Result<TcpStream> {
+    let family = if from.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    let made = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    bind(
+        made.as_raw_fd(),
+        &SockaddrStorage::from(SocketAddr::new(from, 0)),
+    )?;
+    nix::sys::socket::connect(made.as_raw_fd(), &SockaddrStorage::from(to))?;
+    Ok(TcpStream::from(made))
 }
 
 pub fn port_line(address: SocketAddr) -> String {
