@@ -435,9 +435,14 @@ impl<'m> Control<'m> {
         let mut short = [0; SHORT_REPLY];
         let mut out = Cursor::new(&mut short);
         reply.write(&mut out);
+        let held = self.replies.get(..std::mem::take(&mut self.held));
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         // Half a reply is as good as none: the connection ends here.
-        let _ = socket::send(self.stream.as_raw_fd(), out.written(), flags);
+        for octets in [held.unwrap_or_default(), out.written()] {
+            if !octets.is_empty() {
+                let _ = socket::send(self.stream.as_raw_fd(), octets, flags);
+            }
+        }
     }
 
     /// Sends the replies that are held; done before every wait.
