@@ -1,5 +1,7 @@
 //! Data connections: listening, connecting, and which peer is let in (RFC 959 3.2, RFC 2428, RFC 2577 3 and 8).
 
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::RangeInclusive;
@@ -51,37 +53,69 @@ pub enum Failure {
     Lost(Lost),
 }
 
-/// Listens at the address that the control connection came to, which is the one the client can reach (N6, N7).
-///
-/// `up` is the limit on what the client sends.
-///
-/// # Errors
-/// `AddrInUse` if every port of the range is taken.
-pub fn passive(
-    local: SocketAddr,
-    ports: Option<&RangeInclusive<u16>>,
-    up: Limit,
-) -> io::Result<TcpListener> {
-    let Some(ports) = ports else {
-        return listener(local, 0, up);
-    };
-    let (low, high) = (u32::from(*ports.start()), u32::from(*ports.end()));
-    let count = high.saturating_sub(low) + 1;
-    // Neighbouring sessions start their search at different ports; no attacker is to be kept from guessing here, since
-    // the peer's address is checked.
-    let clock = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.subsec_nanos());
-    let start = (clock / 1024) % count;
-    let mut last = io::ErrorKind::AddrInUse.into();
-    for offset in 0..count {
-        let port = low + (start + offset) % count;
-        match listener(local, u16::try_from(port).unwrap_or_default(), up) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
-            result => return result,
+/// The ports that are listened at for passive data connections.
+#[derive(Debug)]
+pub struct Ports {
+    range: RangeInclusive<u16>,
+    /// Only these, as the flags say; else they are those that the system hands out itself.
+    only: bool,
+    /// Where a search begins is not to be guessed; the peer's address is checked all the same.
+    chance: RandomState,
+}
+
+/// How many of the system's own ports are tried before it is left to choose.
+const TRIES: u32 = 16;
+
+impl Ports {
+    /// Ports of the flags, or else those of [`ephemeral`]; made before the chroot, since chance comes from outside.
+    pub fn new(only: Option<RangeInclusive<u16>>) -> Self {
+        Self {
+            only: only.is_some(),
+            range: only.unwrap_or_else(ephemeral),
+            chance: RandomState::new(),
         }
     }
-    Err(last)
+
+    /// Listens at the address that the control connection came to, which is the one the client can reach (N6, N7).
+    ///
+    /// `up` is the limit on what the client sends.  The port is chosen here and not by the kernel: it chooses none where
+    /// the last connection is still in TIME_WAIT, and looks longer and longer for another (6 ms and more for each
+    /// transfer, after as many downloads in a minute as there are ports).
+    ///
+    /// # Errors
+    /// `AddrInUse` if every port of the flags is taken.
+    pub fn listen(&self, local: SocketAddr, up: Limit) -> io::Result<TcpListener> {
+        let (low, high) = (u64::from(*self.range.start()), u64::from(*self.range.end()));
+        let count = high.saturating_sub(low) + 1;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let start = self.chance.hash_one(now.unwrap_or_default().as_nanos()) % count;
+        let tries = if self.only {
+            count
+        } else {
+            count.min(u64::from(TRIES))
+        };
+        for offset in 0..tries {
+            let port = u16::try_from(low + (start + offset) % count).unwrap_or_default();
+            match listener(local, port, up) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                result => return result,
+            }
+        }
+        if self.only {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        listener(local, 0, up)
+    }
+}
+
+/// The ports that this system hands out itself, as they are told in /proc, or as Linux comes.
+fn ephemeral() -> RangeInclusive<u16> {
+    let told = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ports = told.split_whitespace().map(|port| port.parse::<u16>().ok());
+    match (ports.next().flatten(), ports.next().flatten()) {
+        (Some(low), Some(high)) if low >= 1024 && low <= high => low..=high,
+        _ => 32768..=60999,
+    }
 }
 
 fn listener(mut local: SocketAddr, port: u16, up: Limit) -> io::Result<TcpListener> {
@@ -314,7 +348,10 @@ fn another_port(address: SocketAddr, control: &Control<'_>) -> u16 {
 fn bound_socket(mut local: SocketAddr, port: u16) -> nix::Result<OwnedFd> {
     local.set_port(port);
     let socket = stream_socket(local)?;
-    if port != 0 {
+    if port == 0 {
+        // The port is chosen when the client's is known: one that is in use towards somebody else will do (Linux 4.2).
+        let _ = setsockopt(&socket, sockopt::IpBindAddressNoPort, &true);
+    } else {
         setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(local))?;
@@ -369,4 +406,55 @@ pub fn networks() -> Vec<Network> {
 /// Whether a client is near: in a network that needs no public address to reach this box (N5).
 pub fn is_near(peer: IpAddr, networks: &[Network]) -> bool {
     address::is_local_scope(peer) || networks.iter().any(|network| network.contains(peer))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn a_port_serves_again_though_its_last_connection_is_in_time_wait() {
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let port = listener(here, 0, None)
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        // As the system's own ports are used, with but one of them.
+        let ports = Ports {
+            range: port..=port,
+            only: false,
+            chance: RandomState::new(),
+        };
+        for _ in 0..3 {
+            let passive = ports.listen(here, None).unwrap();
+            assert_eq!(passive.local_addr().unwrap().port(), port);
+            let mut client = TcpStream::connect(passive.local_addr().unwrap()).unwrap();
+            // The server closes first, as after every download.
+            drop(accept_one(&passive).unwrap());
+            assert_eq!(io::Read::read(&mut client, &mut [0]).unwrap(), 0);
+        }
+        // Taken, it is left to the kernel to find another.
+        let first = ports.listen(here, None).unwrap();
+        let second = ports.listen(here, None).unwrap();
+        assert_ne!(second.local_addr().unwrap(), first.local_addr().unwrap());
+    }
+
+    #[test]
+    fn ports_are_not_taken_in_an_order_that_can_be_guessed() {
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let ports = Ports::new(None);
+        let taken: Vec<_> = (0..8).map(|_| ports.listen(here, None).unwrap()).collect();
+        let numbers: Vec<u16> = taken
+            .iter()
+            .map(|passive| passive.local_addr().unwrap().port())
+            .collect();
+        let mut steps = numbers.iter().zip(numbers.iter().skip(1));
+        assert!(
+            steps.any(|(one, next)| one.abs_diff(*next) > 64),
+            "{numbers:?}"
+        );
+        assert!(numbers.iter().all(|port| ports.range.contains(port)));
+    }
 }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::accounts::Accounts;
 use crate::accounts::guesses::Guesses;
 use crate::config::{Policy, Rates};
-use crate::data::Endpoint;
+use crate::data::{Endpoint, Ports};
 use crate::pool::PATHNAMES;
 use crate::sandbox::{Identity, Wall};
 use crate::tree::Tree;
@@ -36,6 +36,8 @@ pub struct House {
     pub wall: Wall,
     /// The medium that is the share, where media come and go.
     pub medium: Option<Arc<Medium>>,
+    /// The ports of passive data connections.
+    pub ports: Ports,
     /// The networks that this box is directly connected to.
     pub networks: Vec<Network>,
     /// Load balancers that say with the PROXY protocol who the client is.

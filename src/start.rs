@@ -14,6 +14,7 @@ use crate::accounts::guesses::Guesses;
 use crate::config::Config;
 use crate::config::Rights;
 use crate::data;
+use crate::data::Ports;
 use crate::sandbox;
 use crate::sandbox::Confined;
 use crate::sandbox::Identity;
@@ -57,6 +58,7 @@ impl Outside {
         } else {
             (config.share.clone(), None)
         };
+        let ports = Ports::new(config.policy.passive_ports.clone());
         let confined = sandbox::enter(&top, &self.identity, config.policy.active_from_20)?;
         let proxies = config.proxies.iter();
         let house = House {
@@ -66,6 +68,7 @@ impl Outside {
             identity: Arc::new(self.identity),
             wall: confined.wall(),
             medium,
+            ports,
             networks: self.networks,
             proxies: proxies
                 .map(|&(address, prefix)| Network { address, prefix })

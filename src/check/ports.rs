@@ -14,7 +14,7 @@ use crate::check::network::Surroundings;
 use crate::check::system;
 use crate::config::Config;
 use crate::config::Listen;
-use crate::data;
+use crate::data::Ports;
 use crate::server;
 
 /// How many ports of a range are tried.
@@ -167,7 +167,9 @@ fn size(report: &mut Out, config: &Config, free: usize, what: &str) {
 }
 
 fn try_port(address: IpAddr, port: u16) -> io::Result<()> {
-    data::passive(SocketAddr::new(address, 0), Some(&(port..=port)), None).map(drop)
+    Ports::new(Some(port..=port))
+        .listen(SocketAddr::new(address, 0), None)
+        .map(drop)
 }
 
 /// The addresses at which data connections will be listened for.

@@ -31,7 +31,7 @@ pub struct Reach {
     pub writable: bool,
     /// Ports that are listened at for passive data connections.
     pub passive: Option<RangeInclusive<u16>>,
-    /// Ports that the kernel chooses are bound to.
+    /// The kernel chooses the ports of active data connections.
     pub any_port: bool,
     /// Active data connections leave from port 20.
     pub port_20: bool,
@@ -42,11 +42,12 @@ pub struct Reach {
 impl Reach {
     /// What these settings need.
     pub fn new(policy: &Policy, writable: bool) -> Self {
-        let passive = policy.passive_ports.clone().filter(|_| policy.passive);
+        // Without the flag they may be any that need no privilege.
+        let passive = policy.passive_ports.clone().unwrap_or(1024..=u16::MAX);
         Self {
             writable,
-            any_port: policy.active || (policy.passive && passive.is_none()),
-            passive,
+            any_port: policy.active,
+            passive: policy.passive.then_some(passive),
             port_20: policy.active && policy.active_from_20,
             connects: policy.active,
         }

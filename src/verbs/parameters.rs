@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
-use crate::data::{self, Endpoint};
+use crate::data::Endpoint;
 use crate::logging::Cause;
 use crate::logging::trouble::Trouble;
 use crate::session::{RepresentationType, Session};
@@ -171,9 +171,8 @@ static NO_PORT: Trouble = Trouble::new();
 /// 425 if there is none to be had.
 pub fn reserve(session: &mut Session<'_>) -> Result<bool, Reply<'static>> {
     session.endpoint = Endpoint::None;
-    let ports = session.house.policy.passive_ports.as_ref();
     let up = session.account()?.rates.up;
-    match data::passive(session.local, ports, up) {
+    match session.house.ports.listen(session.local, up) {
         Ok(listener) => session.reserved = Some(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(false),
         Err(error) => {

@@ -11,6 +11,7 @@ use crate::accounts::Accounts;
 use crate::accounts::guesses::Guesses;
 use crate::cli;
 use crate::cli::Action;
+use crate::data::Ports;
 use crate::pool::PATHNAMES;
 use crate::pool::TEXT_MAX;
 use crate::sandbox::{Identity, Wall};
@@ -37,6 +38,7 @@ fn hear(flags: &[&str], line: &str) -> String {
         identity: Arc::new(identity),
         wall: Wall::Openat2,
         medium: None,
+        ports: Ports::new(None),
         networks: Vec::new(),
         proxies: Vec::new(),
         owners: Owners::default(),
