@@ -104,15 +104,13 @@ fn start(program: &Path, words: &[&[u8]]) -> io::Result<Child> {
 }
 
 /// Waits for the line or for the end of `child`.
-fn await_ready(child: Child) -> io::Result<u8> {
-    let mut said = Vec::new();
+fn await_ready(mut child: Child) -> io::Result<u8> {
+    let mut said = [0; READY.len()];
     // Nobody else has the other end, so this ends with the line or with the process.
-    child
-        .says
-        .take(READY.len().try_into().unwrap_or(u64::MAX))
-        .read_to_end(&mut said)?;
-    if said == READY {
-        return Ok(0);
+    match child.says.read_exact(&mut said) {
+        Ok(()) if said == READY => return Ok(0),
+        Err(why) if why.kind() != io::ErrorKind::UnexpectedEof => return Err(why),
+        _ => {}
     }
     match waitpid(child.pid, None)? {
         WaitStatus::Exited(_, code) if code != 0 => Ok(u8::try_from(code).unwrap_or(1)),
@@ -136,7 +134,7 @@ impl Detached {
     pub fn enter() -> Result<Self, String> {
         // Whoever starts this process as a session leader (setsid, an init script) has done the step already.
         if unistd::getsid(None) != Ok(unistd::getpid()) {
-            unistd::setsid().map_err(|why| format!("cannot detach: setsid: {why}"))?;
+            unistd::setsid().map_err(|why| format!("cannot detach: setsid: {}", why.desc()))?;
         }
         // It was started as /proc/self/exe, and would be called so in lists of processes.
         let _ = prctl::set_name(c"pocketftpd");
@@ -209,7 +207,10 @@ impl PidFile {
                     "{holder} holds it; stop that one, or name another with --pid-file"
                 )))
             }
-            Err((_, why)) => Err(failed(format!("lock: {why}; name another with --pid-file"))),
+            Err((_, why)) => Err(failed(format!(
+                "lock: {}; name another with --pid-file",
+                why.desc()
+            ))),
         }
     }
 
