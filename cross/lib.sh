@@ -23,7 +23,7 @@ settings() {
     *) die "no target $1; there are: $known" ;;
   esac
   # Not every target has these.
-  arm='' float='' features='' clang=()
+  arm='' float='' features='' small='' clang=()
   # shellcheck source-path=SCRIPTDIR source=targets/mipsel-unknown-linux-musl
   . "$cross/targets/$1"
 }

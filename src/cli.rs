@@ -26,6 +26,7 @@ use crate::config::Policy;
 use crate::config::Rates;
 use crate::config::Rights;
 use crate::config::RunAs;
+use crate::wire::printable::Printable;
 
 /// The switch with which `--daemon` starts the process again.  It is not in the help: people say `--daemon`.
 pub const DETACHED: &str = "--detached";
@@ -360,18 +361,21 @@ impl Words {
             } else {
                 why
             };
-            return format!("{flag} {}: {why}", value.escape_debug());
+            return format!("{flag} {}: {why}", Printable(value.as_bytes()));
         }
         if let Some(rest) = argh.strip_prefix("No value provided for option '") {
             return format!("{}: the value is missing", rest.trim_end_matches("'."));
         }
         if let Some(word) = argh.strip_prefix("Unrecognized argument: ") {
             if let Some((flag, value)) = self.split.iter().find(|(_, value)| value == word) {
-                return format!("{flag} {}: this flag takes no value", value.escape_debug());
+                return format!(
+                    "{flag} {}: this flag takes no value",
+                    Printable(value.as_bytes())
+                );
             }
             return format!(
                 "{}: unknown argument; --help lists the flags",
-                word.escape_debug()
+                Printable(word.as_bytes())
             );
         }
         argh.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -4,6 +4,7 @@
 //! switch that says so, and waits for one line on a pipe: only when the new process listens and is confined does
 //! the old one exit with status 0, and what fails before that is seen on the terminal and in the exit status.
 
+use std::ffi::CString;
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,20 +12,25 @@ use std::fs::OpenOptions;
 use std::io;
 use std::io::Read as _;
 use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 
 use nix::fcntl::Flock;
 use nix::fcntl::FlockArg;
 use nix::fcntl::OFlag;
+use nix::spawn;
+use nix::spawn::PosixSpawnAttr;
+use nix::spawn::PosixSpawnFileActions;
 use nix::sys::prctl;
+use nix::sys::stat::Mode;
+use nix::sys::wait::WaitStatus;
+use nix::sys::wait::waitpid;
 use nix::unistd;
+use nix::unistd::Pid;
 
 /// What the new process writes when it serves.
 const READY: &[u8] = b"ready\n";
@@ -37,11 +43,17 @@ const READY: &[u8] = b"ready\n";
 /// # Errors
 /// One line, if the program cannot be started again.
 pub fn detach(args: &[OsString], switch: &str) -> Result<u8, String> {
-    let mut child = again(args, switch).map_err(|why| {
+    let child = again(args, switch).map_err(|why| {
         format!("cannot detach: starting the program again: {why}; leave out --daemon and let an init script do it")
     })?;
-    await_ready(&mut child)
+    await_ready(child)
         .map_err(|why| format!("cannot detach: waiting for the detached process: {why}"))
+}
+
+/// A process that was started, and the reading end of its standard output.
+struct Child {
+    pid: Pid,
+    says: File,
 }
 
 /// The first of the ways to this program that exists: /proc may be missing, and the file may have been replaced.
@@ -52,16 +64,14 @@ fn again(args: &[OsString], switch: &str) -> io::Result<Child> {
         std::env::current_exe().ok(),
         name.map(PathBuf::from),
     ];
+    let mut words = vec![
+        name.unwrap_or(OsStr::new("pocketftpd")).as_bytes(),
+        switch.as_bytes(),
+    ];
+    words.extend(args.iter().skip(1).map(|word| word.as_bytes()));
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for way in ways.into_iter().flatten() {
-        let started = Command::new(&way)
-            .arg0(name.unwrap_or(OsStr::new("pocketftpd")))
-            .arg(switch)
-            .args(args.iter().skip(1))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn();
-        match started {
+        match start(&way, &words) {
             Err(why) if why.kind() == io::ErrorKind::NotFound => last = why,
             other => return other,
         }
@@ -69,23 +79,44 @@ fn again(args: &[OsString], switch: &str) -> io::Result<Child> {
     Err(last)
 }
 
+/// Starts a program with this environment and nothing on its standard input.
+///
+/// By nix: std's `Command` can do far more, and weighs 15 KB.
+fn start(program: &Path, words: &[&[u8]]) -> io::Result<Child> {
+    let words: Vec<CString> = words
+        .iter()
+        .copied()
+        .map(CString::new)
+        .collect::<Result<_, _>>()?;
+    let environment: Vec<CString> = std::env::vars_os()
+        .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<Result<_, _>>()?;
+    let (reading, writing) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    let mut streams = PosixSpawnFileActions::init()?;
+    streams.add_open(0, c"/dev/null", OFlag::O_RDONLY, Mode::empty())?;
+    streams.add_dup2(writing.as_raw_fd(), 1)?;
+    let attributes = PosixSpawnAttr::init()?;
+    let pid = spawn::posix_spawn(program, &streams, &attributes, &words, &environment)?;
+    Ok(Child {
+        pid,
+        says: File::from(reading),
+    })
+}
+
 /// Waits for the line or for the end of `child`.
-fn await_ready(child: &mut Child) -> io::Result<u8> {
-    let mut said = Vec::new();
-    if let Some(pipe) = child.stdout.take() {
-        // Nobody else has the other end, so this ends with the line or with the process.
-        pipe.take(READY.len().try_into().unwrap_or(u64::MAX))
-            .read_to_end(&mut said)?;
+fn await_ready(mut child: Child) -> io::Result<u8> {
+    let mut said = [0; READY.len()];
+    // Nobody else has the other end, so this ends with the line or with the process.
+    match child.says.read_exact(&mut said) {
+        Ok(()) if said == READY => return Ok(0),
+        Err(why) if why.kind() != io::ErrorKind::UnexpectedEof => return Err(why),
+        _ => {}
     }
-    if said == READY {
-        return Ok(0);
+    match waitpid(child.pid, None)? {
+        WaitStatus::Exited(_, code) if code != 0 => Ok(u8::try_from(code).unwrap_or(1)),
+        // It said nothing and was content, or a signal has ended it.
+        _ => Ok(1),
     }
-    // No exit code means that a signal ended it.
-    let code = child
-        .wait()?
-        .code()
-        .and_then(|code| u8::try_from(code).ok());
-    Ok(code.filter(|&code| code != 0).unwrap_or(1))
 }
 
 /// The detached process, before it serves: what it says still reaches the terminal.
@@ -103,7 +134,7 @@ impl Detached {
     pub fn enter() -> Result<Self, String> {
         // Whoever starts this process as a session leader (setsid, an init script) has done the step already.
         if unistd::getsid(None) != Ok(unistd::getpid()) {
-            unistd::setsid().map_err(|why| format!("cannot detach: setsid: {why}"))?;
+            unistd::setsid().map_err(|why| format!("cannot detach: setsid: {}", why.desc()))?;
         }
         // It was started as /proc/self/exe, and would be called so in lists of processes.
         let _ = prctl::set_name(c"pocketftpd");
@@ -176,7 +207,10 @@ impl PidFile {
                     "{holder} holds it; stop that one, or name another with --pid-file"
                 )))
             }
-            Err((_, why)) => Err(failed(format!("lock: {why}; name another with --pid-file"))),
+            Err((_, why)) => Err(failed(format!(
+                "lock: {}; name another with --pid-file",
+                why.desc()
+            ))),
         }
     }
 
@@ -233,12 +267,7 @@ mod tests {
     }
 
     fn child(script: &str) -> Child {
-        Command::new("sh")
-            .args(["-c", script])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
+        start(Path::new("/bin/sh"), &[b"sh", b"-c", script.as_bytes()]).unwrap()
     }
 
     #[test]
@@ -251,10 +280,30 @@ mod tests {
             ("kill -9 $$", 1),
         ];
         for (script, status) in table {
-            let mut child = child(script);
-            assert_eq!(await_ready(&mut child).unwrap(), status, "{script}");
-            child.wait().unwrap();
+            let child = child(script);
+            let pid = child.pid;
+            assert_eq!(await_ready(child).unwrap(), status, "{script}");
+            if status == 0 {
+                waitpid(pid, None).unwrap();
+            }
         }
+    }
+
+    #[test]
+    fn the_new_process_has_our_environment_and_an_empty_standard_input() {
+        let script = r#"[ "$PATH" = "$0" ] && [ -z "$(cat)" ] && echo ready"#;
+        let path = std::env::var_os("PATH").unwrap();
+        let words: [&[u8]; 4] = [b"sh", b"-c", script.as_bytes(), path.as_bytes()];
+        let child = start(Path::new("/bin/sh"), &words).unwrap();
+        let pid = child.pid;
+        assert_eq!(await_ready(child).unwrap(), 0);
+        waitpid(pid, None).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_told_from_one_that_fails() {
+        let missing = start(Path::new("/nonexistent/pocketftpd"), &[b"pocketftpd"]);
+        assert_eq!(missing.err().unwrap().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The front door: accept, find a seat or say 421, hand over to a thread.
 
 mod entrance;
+mod gate;
 
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ use crate::wire::printable::Printable;
 use crate::wire::reply::{self, Reply};
 
 pub use entrance::Entrance;
+use gate::Gate;
 
 /// How many clients the kernel may hold for us while the front door is busy: as many as it allows.  A number of our own
 /// would be refused by nix above the C library's SOMAXCONN, which is 128 in musl.
@@ -225,6 +227,7 @@ impl Server {
         let house = Arc::new(house);
         let mut listeners = Vec::new();
         let closing = Arc::new(AtomicBool::new(false));
+        let gate = Arc::new(Gate::default());
         let mut ready = Vec::with_capacity(entrances.len());
         for entrance in entrances {
             let listener = entrance.main().clone();
@@ -245,37 +248,27 @@ impl Server {
                 .local_addr()
                 .map_err(|error| format!("listen: {error}"))?;
             let fences = confined.fences().clone();
-            let (tell, told) = mpsc::sync_channel(0);
-            let (open, opened) = mpsc::sync_channel::<()>(0);
+            let gate = gate.clone();
             if !headroom::for_a_thread() {
                 return Err("start a thread: there is no memory for it".to_owned());
             }
             let thread = thread::Builder::new().stack_size(pool::STACK);
             thread
                 .spawn(move || {
-                    let held = tell.send(fences.hold(Role::Door));
-                    if held.is_ok() && opened.recv().is_ok() {
-                        door.keep();
-                    }
+                    gate.wait(fences.hold(Role::Door));
+                    door.keep();
                 })
                 .map_err(|error| format!("start a thread: {error}"))?;
             listeners.push(listener);
-            ready.push((address, told, open));
+            ready.push(address);
         }
         // Nobody is let in before all fences stand.
         let not_held = |error| format!("hold a thread to its system calls: {error}");
-        let mut held = true;
-        for (_, told, _) in &ready {
-            held &= told
-                .recv()
-                .unwrap_or_else(|error| Err(io::Error::other(error)))
-                .map_err(not_held)?;
-        }
+        let mut held = gate.all(ready.len()).map_err(not_held)?;
         held &= confined.fences().hold(Role::Main).map_err(not_held)?;
         log::info!("second wall: {}", confined.fences().told(held));
-        for (address, _, open) in ready {
-            // A door that has gone has said so in the log.
-            let _ = open.send(());
+        gate.open();
+        for address in ready {
             log::info!("listening on {address}");
         }
         Ok(Self {

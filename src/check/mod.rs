@@ -137,12 +137,16 @@ fn who(report: &mut Out, config: &Config) -> Option<Identity> {
 /// Puts the second wall up around a thread that does nothing else, and says what stands.
 fn second_wall(report: &mut Out, reach: &Reach) {
     let reach = reach.clone();
-    let tried = thread::spawn(move || {
+    let tried = thread::Builder::new().spawn(move || {
         let fences = Fences::put_up(&reach);
         let held = fences.hold(Role::Session)?;
         Ok::<String, io::Error>(fences.told(held).to_string())
     });
-    match tried.join() {
+    let tried = match tried {
+        Ok(tried) => tried.join(),
+        Err(why) => return report.bad(format_args!("second wall: no thread to try it in: {why}")),
+    };
+    match tried {
         Ok(Ok(told)) => report.good(format_args!("second wall: {told}")),
         Ok(Err(why)) => report.bad(format_args!("second wall: seccomp: {why}")),
         Err(_) => report.bad("second wall: a bug, please report it"),

@@ -26,19 +26,19 @@ impl<W: Write> Report<W> {
 
     /// This works.
     pub fn good(&mut self, text: impl Display) {
-        self.line("[ ok ] ", &text.to_string());
+        self.line("[ ok ] ", &text);
     }
 
     /// This works, but not for everybody, or not for long.
     pub fn warning(&mut self, text: impl Display) {
         self.warnings += 1;
-        self.line("[warn] ", &text.to_string());
+        self.line("[warn] ", &text);
     }
 
     /// This will fail.
     pub fn bad(&mut self, text: impl Display) {
         self.failures += 1;
-        self.line("[FAIL] ", &text.to_string());
+        self.line("[FAIL] ", &text);
     }
 
     /// Good or bad, whichever it is.
@@ -51,7 +51,7 @@ impl<W: Write> Report<W> {
 
     /// Words without a mark: headings, and lines to copy.
     pub fn text(&mut self, text: impl Display) {
-        self.line("", &text.to_string());
+        self.line("", &text);
     }
 
     /// What the rooms below would have told the log by now.
@@ -81,9 +81,9 @@ impl<W: Write> Report<W> {
     }
 
     /// Names of files and greetings of strangers must neither forge a line nor speak to the terminal.
-    fn line(&mut self, mark: &str, text: &str) {
+    fn line(&mut self, mark: &str, text: &dyn Display) {
         // Whoever reads this has gone (`--check | head`): what was begun is still put away, and the status counts.
-        let _ = writeln!(self.out, "{mark}{}", Printable(text.as_bytes()));
+        let _ = writeln!(self.out, "{mark}{}", Printable(text.to_string().as_bytes()));
         let _ = self.out.flush();
     }
 }
