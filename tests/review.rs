@@ -14,7 +14,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{Backlog, MsgFlags, listen, send};
@@ -298,4 +299,33 @@ fn who_waits_for_a_data_connection_hears_that_the_server_stops() {
     client.hear(421);
     client.hear_end();
     assert!(server.ended(PATIENCE).success());
+}
+
+#[test]
+fn telnets_own_octets_do_not_prolong_a_wait_for_the_data_connection() {
+    let share = Share::new();
+    share.write("f", "x");
+    let server = Server::start(&share, &["--data-timeout", "1"]);
+    let control = common::client::connect(server.address());
+    let mut flood = control.try_clone().unwrap();
+    let mut client = Client::over(control);
+    client.hear(220);
+    client.say("USER anonymous").hear(331);
+    client.say("PASS x").hear(230);
+    client.pasv();
+    client.say("RETR f");
+    let began = Instant::now();
+    let over = AtomicBool::new(false);
+    let heard = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // IAC NOP, without a gap
+            let nothing = b"\xff\xf1".repeat(500);
+            while !over.load(Ordering::Relaxed) && flood.write_all(&nothing).is_ok() {}
+        });
+        let heard = client.hears_within(Duration::from_secs(8));
+        over.store(true, Ordering::Relaxed);
+        heard
+    });
+    assert!(heard, "nothing after {:?}", began.elapsed());
+    client.hear(425);
 }
