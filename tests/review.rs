@@ -329,3 +329,24 @@ fn telnets_own_octets_do_not_prolong_a_wait_for_the_data_connection() {
     assert!(heard, "nothing after {:?}", began.elapsed());
     client.hear(425);
 }
+
+#[test]
+fn a_device_in_the_share_can_be_renamed_behind_the_second_wall() {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    let share = Share::new();
+    let devices = [("char", SFlag::S_IFCHR), ("block", SFlag::S_IFBLK)];
+    for (name, kind) in devices {
+        if mknod(&share.path(name), kind, Mode::S_IRUSR, makedev(7, 0)).is_err() {
+            skip("needs root to make devices");
+            return;
+        }
+    }
+    share.mkdir("below");
+    let server = Server::start(&share, &["--writable"]);
+    let mut client = Client::login(&server);
+    for (name, _) in devices {
+        client.say(format!("RNFR {name}")).hear(350);
+        client.say(format!("RNTO below/{name}")).hear(250);
+        assert!(share.holds(format!("below/{name}")));
+    }
+}

@@ -92,7 +92,8 @@ pub fn restrict(reach: &Reach) -> Result<String, String> {
     }
 }
 
-/// What writers do.  Renaming needs the right to make what is renamed; nothing but files and directories is made.
+/// What writers do.  Renaming needs the right to make what is renamed, be it a device; nothing but files and directories
+/// is made, since there is no call and no privilege for more.
 fn changes() -> BitFlags<AccessFs> {
     AccessFs::WriteFile
         | AccessFs::Truncate
@@ -106,6 +107,8 @@ fn changes() -> BitFlags<AccessFs> {
         | AccessFs::Refer
 }
 
+        | AccessFs::MakeChar
+        | AccessFs::MakeBlock
 /// The ports that data connections are bound to, 0 for those that the kernel chooses; `None` if they are too many.
 fn ports(reach: &Reach) -> Option<Vec<u16>> {
     let mut ports = Vec::new();
