@@ -265,6 +265,20 @@ fn a_run_that_a_forbidden_call_has_ended_is_told_of_at_the_next() {
 }
 
 #[test]
+fn a_kernel_without_landlock_is_not_called_an_old_one() {
+    let share = Share::new();
+    let Some(launch) = Launch::failing(
+        &share,
+        "landlock_create_ruleset,landlock_add_rule,landlock_restrict_self",
+        "error=ENOSYS",
+    ) else {
+        return;
+    };
+    let server = launch.flags(&["--writable"]).start(&share);
+    server.wait_for_log("second wall: no Landlock: not in this kernel");
+}
+
+#[test]
 fn check_says_what_stands() {
     let share = Share::new();
     let output = Command::new(common::server::PROGRAM)

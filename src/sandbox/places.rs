@@ -46,7 +46,10 @@ pub fn restrict(reach: &Reach) -> Result<String, String> {
         rules = rules
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::Refer)
-            .map_err(|_| "Landlock: Linux before 5.19 would forbid renames".to_owned())?
+            .map_err(|_| {
+                "Landlock: not in this kernel, or before Linux 5.19, where it would forbid renames"
+                    .to_owned()
+            })?
             .set_compatibility(CompatLevel::BestEffort);
     }
     rules = rules
@@ -104,11 +107,11 @@ fn changes() -> BitFlags<AccessFs> {
         | AccessFs::MakeSym
         | AccessFs::MakeFifo
         | AccessFs::MakeSock
+        | AccessFs::MakeChar
+        | AccessFs::MakeBlock
         | AccessFs::Refer
 }
 
-        | AccessFs::MakeChar
-        | AccessFs::MakeBlock
 /// The ports that data connections are bound to, 0 for those that the kernel chooses; `None` if they are too many.
 fn ports(reach: &Reach) -> Option<Vec<u16>> {
     let mut ports = Vec::new();
