@@ -26,7 +26,7 @@ use common::server::status_of;
 use common::{Client, Desk, Launch, Server, Share, is_root};
 use nix::sys::signal::Signal;
 use pocketftpd::sandbox::fences::{Fences, Reach, Role};
-use rustix::fs::{AtFlags, CWD, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, open, renameat, unlinkat};
 
 /// Which deed a copy of this test program is to do behind the wall.
 const DEED: &str = "POCKETFTPD_DEED";
@@ -90,6 +90,9 @@ fn deeds() -> Vec<Row> {
         // what sessions do
         ("reads the share",           Session, READER,   Some(0), || fs::read("in/f").unwrap() == b"x"),
         ("writes into the share",     Session, writer(), Some(0), || fs::write("in/g", "y").is_ok()),
+        // open(2) itself where there is one
+        ("opens as old libraries do", Session, READER,   Some(0), || open("in/f", OFlags::RDONLY, Mode::empty()).is_ok()),
+        ("main opens like that, too", Main,    READER,   Some(0), || open("in/f", OFlags::RDONLY, Mode::empty()).is_ok()),
         ("renames across folders",    Session, writer(), Some(0), || renameat(CWD, "in/f", CWD, "f").is_ok()),
         ("listens",                   Session, READER,   Some(0), || TcpListener::bind("127.0.0.1:0").is_ok()),
         ("connects",                  Session, writer(), Some(0), || TcpStream::connect(door()).is_ok()),
