@@ -18,7 +18,7 @@ mod common;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
 
@@ -265,6 +265,46 @@ fn a_run_that_a_forbidden_call_has_ended_is_told_of_at_the_next() {
     assert!(server.stop().success());
     let server = Server::start(&share, &flags);
     assert!(!server.log().iter().any(|line| line.contains(TOLD)));
+}
+
+#[test]
+fn a_start_in_vain_tells_of_no_end_and_is_none_for_the_next() {
+    const TOLD: &str = "the last run ended without a word";
+    let share = Share::new();
+    let desk = Desk::new();
+    let users = desk.write("users", USERS);
+    // Something to warn of before the port is asked for.
+    fs::set_permissions(&users, fs::Permissions::from_mode(0o644)).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    for before in ["Z INFO listening on [::]:21\n", "Z INFO stopped\n"] {
+        let log = desk.write("log", before);
+        let flags = [
+            "--users",
+            users.to_str().unwrap(),
+            "--log-file",
+            log.to_str().unwrap(),
+        ];
+        let text = || String::from_utf8(desk.read("log")).unwrap();
+        let ended = Launch::new()
+            .listen(&taken.local_addr().unwrap().to_string())
+            .flags(&flags)
+            .run_to_end(&share);
+        assert_eq!(ended.status.code(), Some(1));
+        // Whoever wrote the lines before may be running still.
+        assert!(!text().contains(TOLD), "{}", text());
+        assert!(text().contains("ERROR listen on"), "{}", text());
+        let mut child = Launch::new().flags(&flags).spawn(&share);
+        common::eventually("it listens", common::PATIENCE, || {
+            text().contains("INFO listening on 127")
+        });
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(child.id().try_into().unwrap()),
+            Signal::SIGTERM,
+        )
+        .unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(!text().contains(TOLD), "{}", text());
+    }
 }
 
 #[test]
