@@ -352,3 +352,36 @@ fn a_device_in_the_share_can_be_renamed_behind_the_second_wall() {
         assert!(share.holds(format!("below/{name}")));
     }
 }
+
+#[test]
+fn an_active_port_that_nobody_listens_at_fills_no_log() {
+    let share = Share::new();
+    let server = Server::start(&share, &[]);
+    let mut client = Client::login(&server);
+    // Bound, so that nobody else gets it, and not listening.
+    let silent = nix::sys::socket::socket(
+        nix::sys::socket::AddressFamily::Inet,
+        nix::sys::socket::SockType::Stream,
+        nix::sys::socket::SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .unwrap();
+    nix::sys::socket::bind(
+        silent.as_raw_fd(),
+        &nix::sys::socket::SockaddrIn::new(127, 0, 0, 1, 0),
+    )
+    .unwrap();
+    let silent = TcpListener::from(silent);
+    let line = port_line(silent.local_addr().unwrap());
+    let began = Instant::now();
+    for _ in 0..100 {
+        client.say(&line).hear(200);
+        client.say("LIST").hear(425);
+    }
+    client.say("QUIT").hear(221);
+    server.wait_for_log("left");
+    let told = server.log();
+    let told = told.iter().filter(|line| line.contains("refuses the data"));
+    let most = 1 + began.elapsed().as_secs() / 10;
+    assert!((1..=most).contains(&(told.count() as u64)));
+}
