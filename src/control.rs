@@ -529,7 +529,15 @@ impl<'m> Control<'m> {
                 if self.ended {
                     return Ok(None);
                 }
-                continue;
+                // Telnet's own octets leave nothing behind, however many come: they neither prolong the wait nor hold
+                // up the data.
+                if on_data.is_empty() && Instant::now() < deadline {
+                    continue;
+                }
+                return match self.take_interruption() {
+                    None if on_data.is_empty() => Err(Lost::TimedOut),
+                    heard => Ok(heard),
+                };
             } else if on_control.contains(PollFlags::POLLHUP) {
                 return Err(Lost::Closed);
             }

@@ -335,12 +335,17 @@ pub fn check_port_20() -> Result<(), String> {
     }
 }
 
+/// As often as a client asks for active data connections.
+static NOT_PORT_20: Trouble = Trouble::new();
+
 /// Better another port than none: says so, and returns 0, which leaves the choice to the kernel.
 fn another_port(address: SocketAddr, control: &Control<'_>) -> u16 {
-    log::warn!(
-        "[{}] port 20 is not to be had for {address}; another port serves",
-        control.number()
-    );
+    NOT_PORT_20.tell(|| {
+        log::warn!(
+            "[{}] port 20 is not to be had for {address}; another port serves",
+            control.number()
+        )
+    });
     0
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use pocketftpd::accounts::{Accounts, hash};
 use pocketftpd::cli::{self, Action};
-use pocketftpd::config::{Config, Lifetime};
+use pocketftpd::config::{Config, Lifetime, LogTarget};
 use pocketftpd::daemon::{self, Detached, PidFile};
 use pocketftpd::logging;
 use pocketftpd::pool;
@@ -42,15 +42,22 @@ fn main() -> ExitCode {
                 Err(message) => complain(&message, FAILURE),
             };
         }
-        // Under inetd standard error may be the client's own connection.
-        Ok(Action::Serve(config)) => (FAILURE, config.lifetime == Lifetime::Inetd, run(&config)),
+        Ok(Action::Serve(config)) => {
+            // Under inetd standard error may be the client's own connection.
+            let quiet = config.lifetime == Lifetime::Inetd;
+            // Who looks for a start that failed at boot looks there; and by that line the next start knows an end.
+            let elsewhere = config.log.target != LogTarget::Stderr;
+            let result = run(&config).inspect_err(|message| {
+                if quiet || elsewhere {
+                    log::error!("{message}");
+                }
+            });
+            (FAILURE, quiet, result)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) if quiet => {
-            log::error!("{message}");
-            ExitCode::from(status)
-        }
+        Err(_) if quiet => ExitCode::from(status),
         Err(message) => complain(&message, status),
     }
 }
@@ -99,6 +106,15 @@ fn run(config: &Config) -> Result<(), String> {
         log::error!("a bug has ended a session or a thread: {panic}")
     }));
     let mut pid_file = config.pid_file.as_deref().map(PidFile::open).transpose()?;
+    let accounts = Accounts::open(config.users.as_deref(), config.anonymous)?;
+    let identity = sandbox::identity(&config.share, config.run_as.as_ref())?;
+    let outside = Outside::look(accounts, identity);
+    let listeners = if inetd {
+        Vec::new()
+    } else {
+        server::bind_all(config)?
+    };
+    // Only now: a run that still goes on has the port, and writes into the same log.
     if !inetd
         && (broke_off
             || pid_file
@@ -110,14 +126,6 @@ fn run(config: &Config) -> Result<(), String> {
              log has the latter (dmesg: type=1326, sig=31)"
         );
     }
-    let accounts = Accounts::open(config.users.as_deref(), config.anonymous)?;
-    let identity = sandbox::identity(&config.share, config.run_as.as_ref())?;
-    let outside = Outside::look(accounts, identity);
-    let listeners = if inetd {
-        Vec::new()
-    } else {
-        server::bind_all(config)?
-    };
     if let Err(warning) = server::make_room_for_descriptors(config.max_clients) {
         log::warn!("{warning}");
     }

@@ -392,7 +392,11 @@ impl Pool {
             log::error!(
                 "a session could not be held to its system calls, and is not served: {error}"
             );
-            let guest = self.state().waiting.pop_front();
+            let mut state = self.state();
+            // Both at once, and before the seat is free: nobody may be left to a thread that is not there.
+            state.threads = state.threads.saturating_sub(1);
+            let guest = state.waiting.pop_front();
+            drop(state);
             return drop(guest);
         }
         while let Some(guest) = self.next_guest() {
@@ -810,6 +814,46 @@ mod tests {
                 assert!(sum <= seats * PIPE, "{sum}");
             }
         }
+    }
+
+    #[cfg(feature = "sandbox")]
+    #[test]
+    fn no_guest_is_left_to_a_thread_that_could_not_be_held_to_its_calls() {
+        let mut pool = Pool::unconfined(2, 2);
+        pool.fences = Fences::around_calls();
+        let pool = Arc::new(pool);
+        let served = Arc::new(AtomicUsize::new(0));
+        let ours = served.clone();
+        let serve = Arc::new(move |_: Guest| {
+            ours.fetch_add(1, Ordering::Relaxed);
+        });
+        let controls = [connection().1, connection().1];
+        let peer = "192.0.2.1:1".parse().unwrap();
+        // Nothing is asserted in a thread with a list: a panic would be told by forbidden calls.
+        let (held, left) = thread::scope(|scope| {
+            let door = scope.spawn(|| {
+                // The kernel adds up all the lists of a thread, and says ENOMEM when they are too long; both kinds of
+                // the door's are put on, so that not even a short one fits.
+                let held = pool.fences.hold(Role::Door).is_ok_and(|held| held);
+                for _ in 0..400 {
+                    let _ = pool.fences.hold(Role::Door);
+                }
+                let mut left = 0;
+                for control in controls {
+                    if let Ok(guest) = pool.seat(control, peer, true) {
+                        let _ = pool.serve(guest, &serve);
+                    }
+                    left += pool.wait_for(Duration::from_secs(10));
+                }
+                (held, left)
+            });
+            door.join().unwrap()
+        });
+        assert_eq!(left, 0, "guests that nobody serves");
+        // Where the kernel has no lists, there is nothing to fail.
+        let (guests, threads) = if held { (0, 0) } else { (2, 1) };
+        assert_eq!(served.load(Ordering::Relaxed), guests);
+        assert_eq!(pool.state().threads, threads);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{Backlog, MsgFlags, listen, send};
@@ -298,4 +299,89 @@ fn who_waits_for_a_data_connection_hears_that_the_server_stops() {
     client.hear(421);
     client.hear_end();
     assert!(server.ended(PATIENCE).success());
+}
+
+#[test]
+fn telnets_own_octets_do_not_prolong_a_wait_for_the_data_connection() {
+    let share = Share::new();
+    share.write("f", "x");
+    let server = Server::start(&share, &["--data-timeout", "1"]);
+    let control = common::client::connect(server.address());
+    let mut flood = control.try_clone().unwrap();
+    let mut client = Client::over(control);
+    client.hear(220);
+    client.say("USER anonymous").hear(331);
+    client.say("PASS x").hear(230);
+    client.pasv();
+    client.say("RETR f");
+    let began = Instant::now();
+    let over = AtomicBool::new(false);
+    let heard = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // IAC NOP, without a gap
+            let nothing = b"\xff\xf1".repeat(500);
+            while !over.load(Ordering::Relaxed) {
+                flood.write_all(&nothing).unwrap();
+            }
+        });
+        let heard = client.hears_within(Duration::from_secs(8));
+        over.store(true, Ordering::Relaxed);
+        heard
+    });
+    assert!(heard, "nothing after {:?}", began.elapsed());
+    client.hear(425);
+}
+
+#[test]
+fn a_device_in_the_share_can_be_renamed_behind_the_second_wall() {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    let share = Share::new();
+    let devices = [("char", SFlag::S_IFCHR), ("block", SFlag::S_IFBLK)];
+    for (name, kind) in devices {
+        if mknod(&share.path(name), kind, Mode::S_IRUSR, makedev(7, 0)).is_err() {
+            skip("needs root to make devices");
+            return;
+        }
+    }
+    share.mkdir("below");
+    let server = Server::start(&share, &["--writable"]);
+    let mut client = Client::login(&server);
+    for (name, _) in devices {
+        client.say(format!("RNFR {name}")).hear(350);
+        client.say(format!("RNTO below/{name}")).hear(250);
+        assert!(share.holds(format!("below/{name}")));
+    }
+}
+
+#[test]
+fn an_active_port_that_nobody_listens_at_fills_no_log() {
+    let share = Share::new();
+    let server = Server::start(&share, &[]);
+    let mut client = Client::login(&server);
+    // Bound, so that nobody else gets it, and not listening.
+    let silent = nix::sys::socket::socket(
+        nix::sys::socket::AddressFamily::Inet,
+        nix::sys::socket::SockType::Stream,
+        nix::sys::socket::SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .unwrap();
+    nix::sys::socket::bind(
+        silent.as_raw_fd(),
+        &nix::sys::socket::SockaddrIn::new(127, 0, 0, 1, 0),
+    )
+    .unwrap();
+    let silent = TcpListener::from(silent);
+    let line = port_line(silent.local_addr().unwrap());
+    let began = Instant::now();
+    for _ in 0..100 {
+        client.say(&line).hear(200);
+        client.say("LIST").hear(425);
+    }
+    client.say("QUIT").hear(221);
+    server.wait_for_log("left");
+    let told = server.log();
+    let told = told.iter().filter(|line| line.contains("refuses the data"));
+    let most = 1 + began.elapsed().as_secs() / 10;
+    assert!((1..=most).contains(&(told.count() as u64)));
 }

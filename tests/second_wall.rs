@@ -18,7 +18,7 @@ mod common;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
 
@@ -26,7 +26,7 @@ use common::server::status_of;
 use common::{Client, Desk, Launch, Server, Share, is_root};
 use nix::sys::signal::Signal;
 use pocketftpd::sandbox::fences::{Fences, Reach, Role};
-use rustix::fs::{AtFlags, CWD, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, open, renameat, unlinkat};
 
 /// Which deed a copy of this test program is to do behind the wall.
 const DEED: &str = "POCKETFTPD_DEED";
@@ -90,6 +90,9 @@ fn deeds() -> Vec<Row> {
         // what sessions do
         ("reads the share",           Session, READER,   Some(0), || fs::read("in/f").unwrap() == b"x"),
         ("writes into the share",     Session, writer(), Some(0), || fs::write("in/g", "y").is_ok()),
+        // open(2) itself where there is one
+        ("opens as old libraries do", Session, READER,   Some(0), || open("in/f", OFlags::RDONLY, Mode::empty()).is_ok()),
+        ("main opens like that, too", Main,    READER,   Some(0), || open("in/f", OFlags::RDONLY, Mode::empty()).is_ok()),
         ("renames across folders",    Session, writer(), Some(0), || renameat(CWD, "in/f", CWD, "f").is_ok()),
         ("listens",                   Session, READER,   Some(0), || TcpListener::bind("127.0.0.1:0").is_ok()),
         ("connects",                  Session, writer(), Some(0), || TcpStream::connect(door()).is_ok()),
@@ -262,6 +265,60 @@ fn a_run_that_a_forbidden_call_has_ended_is_told_of_at_the_next() {
     assert!(server.stop().success());
     let server = Server::start(&share, &flags);
     assert!(!server.log().iter().any(|line| line.contains(TOLD)));
+}
+
+#[test]
+fn a_start_in_vain_tells_of_no_end_and_is_none_for_the_next() {
+    const TOLD: &str = "the last run ended without a word";
+    let share = Share::new();
+    let desk = Desk::new();
+    let users = desk.write("users", USERS);
+    // Something to warn of before the port is asked for.
+    fs::set_permissions(&users, fs::Permissions::from_mode(0o644)).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    for before in ["Z INFO listening on [::]:21\n", "Z INFO stopped\n"] {
+        let log = desk.write("log", before);
+        let flags = [
+            "--users",
+            users.to_str().unwrap(),
+            "--log-file",
+            log.to_str().unwrap(),
+        ];
+        let text = || String::from_utf8(desk.read("log")).unwrap();
+        let ended = Launch::new()
+            .listen(&taken.local_addr().unwrap().to_string())
+            .flags(&flags)
+            .run_to_end(&share);
+        assert_eq!(ended.status.code(), Some(1));
+        // Whoever wrote the lines before may be running still.
+        assert!(!text().contains(TOLD), "{}", text());
+        assert!(text().contains("ERROR listen on"), "{}", text());
+        let mut child = Launch::new().flags(&flags).spawn(&share);
+        common::eventually("it listens", common::PATIENCE, || {
+            text().contains("INFO listening on 127")
+        });
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(child.id().try_into().unwrap()),
+            Signal::SIGTERM,
+        )
+        .unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(!text().contains(TOLD), "{}", text());
+    }
+}
+
+#[test]
+fn a_kernel_without_landlock_is_not_called_an_old_one() {
+    let share = Share::new();
+    let Some(launch) = Launch::failing(
+        &share,
+        "landlock_create_ruleset,landlock_add_rule,landlock_restrict_self",
+        "error=ENOSYS",
+    ) else {
+        return;
+    };
+    let server = launch.flags(&["--writable"]).start(&share);
+    server.wait_for_log("second wall: no Landlock: not in this kernel");
 }
 
 #[test]

@@ -134,7 +134,11 @@ const SESSION: &[libc::c_long] = &[
 
 /// What newer processors never had.
 #[cfg(target_arch = "x86_64")]
-const SESSION_OF_OLD: &[libc::c_long] = &[libc::SYS_poll, libc::SYS_renameat];
+const SESSION_OF_OLD: &[libc::c_long] = &[
+    libc::SYS_open, // before 2.26 glibc opened by it; malloc(3) looks so how many processors there are
+    libc::SYS_poll,
+    libc::SYS_renameat,
+];
 #[cfg(target_arch = "aarch64")]
 const SESSION_OF_OLD: &[libc::c_long] = &[38]; // renameat, which the libc crate knows for musl alone
 #[cfg(target_arch = "riscv64")]
@@ -142,7 +146,7 @@ const SESSION_OF_OLD: &[libc::c_long] = &[];
 
 /// The C library of x86_64 turns to the old form where both descriptors differ.
 #[cfg(target_arch = "x86_64")]
-const MAIN_OF_OLD: &[libc::c_long] = &[libc::SYS_dup2];
+const MAIN_OF_OLD: &[libc::c_long] = &[libc::SYS_dup2, libc::SYS_open];
 #[cfg(not(target_arch = "x86_64"))]
 const MAIN_OF_OLD: &[libc::c_long] = &[];
 

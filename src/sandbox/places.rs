@@ -46,7 +46,10 @@ pub fn restrict(reach: &Reach) -> Result<String, String> {
         rules = rules
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::Refer)
-            .map_err(|_| "Landlock: Linux before 5.19 would forbid renames".to_owned())?
+            .map_err(|_| {
+                "Landlock: not in this kernel, or before Linux 5.19, where it would forbid renames"
+                    .to_owned()
+            })?
             .set_compatibility(CompatLevel::BestEffort);
     }
     rules = rules
@@ -92,7 +95,8 @@ pub fn restrict(reach: &Reach) -> Result<String, String> {
     }
 }
 
-/// What writers do.  Renaming needs the right to make what is renamed; nothing but files and directories is made.
+/// What writers do.  Renaming needs the right to make what is renamed, be it a device; nothing but files and directories
+/// is made, since there is no call and no privilege for more.
 fn changes() -> BitFlags<AccessFs> {
     AccessFs::WriteFile
         | AccessFs::Truncate
@@ -103,6 +107,8 @@ fn changes() -> BitFlags<AccessFs> {
         | AccessFs::MakeSym
         | AccessFs::MakeFifo
         | AccessFs::MakeSock
+        | AccessFs::MakeChar
+        | AccessFs::MakeBlock
         | AccessFs::Refer
 }
 

@@ -246,6 +246,8 @@ fn log(
 
 // A client that asks again and again must not fill the log.
 static NO_SOCKET: Trouble = Trouble::new();
+static NOT_REACHED: Trouble = Trouble::new();
+static REFUSED: Trouble = Trouble::new();
 static GIVEN_UP: Trouble = Trouble::new();
 
 /// Says why no data connection came about, and in the log what to do about it.
@@ -277,14 +279,20 @@ fn explain(
             )
         }
         Failure::NotReached(address, error) => {
-            log::warn!(
-                "[{number}] {peer} cannot connect to {address}: {}; {ACTIVE_REMEDY}",
-                Cause(&error)
-            );
+            NOT_REACHED.tell(|| {
+                log::warn!(
+                    "[{number}] {peer} cannot connect to {address}: {}; {ACTIVE_REMEDY}",
+                    Cause(&error)
+                )
+            });
             reply::NOT_REACHED
         }
         Failure::Refused(address) => {
-            log::warn!("[{number}] {peer} {address} refuses the data connection; {ACTIVE_REMEDY}");
+            REFUSED.tell(|| {
+                log::warn!(
+                    "[{number}] {peer} {address} refuses the data connection; {ACTIVE_REMEDY}"
+                )
+            });
             reply::REFUSED
         }
         Failure::NoSocket(error) => {
