@@ -124,8 +124,8 @@ fn listener(mut local: SocketAddr, port: u16, up: Limit) -> io::Result<TcpListen
     // A connection inherits it.
     narrow(&socket, up);
     if port != 0 {
-        // The last connection to this port may still be in TIME_WAIT.
-        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+        // The last connection to this port may still be in TIME_WAIT; without this it is a port that is in use.
+        let _ = setsockopt(&socket, sockopt::ReuseAddr, &true);
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(local))?;
     listen(&socket, Backlog::new(8)?)?;
