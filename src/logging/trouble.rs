@@ -1,5 +1,6 @@
 //! Trouble that comes with every client is told now and then: a flood of clients must not become a flood of lines.
 
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -7,6 +8,68 @@ use std::time::Instant;
 
 /// How often the same trouble is told, at most.
 const EVERY: Duration = Duration::from_secs(10);
+
+/// How many clients' trouble of one kind is told in that time.
+const CLIENTS: usize = 8;
+
+/// One kind of trouble that each client may have for a reason of his own: it is told for each, but not of a crowd.
+#[derive(Debug)]
+pub struct TroubleOfClients(Mutex<ToldOf>);
+
+#[derive(Debug)]
+struct ToldOf {
+    last: [Option<(IpAddr, Instant)>; CLIENTS],
+    untold: u32,
+}
+
+impl TroubleOfClients {
+    /// One that was never told.
+    pub const fn new() -> Self {
+        Self(Mutex::new(ToldOf {
+            last: [None; CLIENTS],
+            untold: 0,
+        }))
+    }
+
+    /// Calls `tell`, which logs it, unless that was done for this client, or for many, a moment ago.
+    pub fn tell(&self, client: IpAddr, tell: impl FnOnce()) {
+        if let Some(untold) = self.turn(client, Instant::now()) {
+            if untold > 0 {
+                log::warn!("{untold} lines like the next one were left out");
+            }
+            tell();
+        }
+    }
+
+    fn turn(&self, client: IpAddr, now: Instant) -> Option<u32> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let early = |last| now.saturating_duration_since(last) < EVERY;
+        let known = told.last.iter().flatten();
+        let again = known
+            .clone()
+            .any(|(address, last)| *address == client && early(*last));
+        let place = told
+            .last
+            .iter_mut()
+            .find(|place| place.is_none_or(|(_, last)| !early(last)));
+        match place {
+            Some(place) if !again => {
+                *place = Some((client, now));
+                Some(std::mem::take(&mut told.untold))
+            }
+            _ => {
+                told.untold = told.untold.saturating_add(1);
+                None
+            }
+        }
+    }
+}
+
+impl Default for TroubleOfClients {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// One kind of trouble.
 #[derive(Debug)]
@@ -59,6 +122,22 @@ impl Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_clients_trouble_is_told_but_not_that_of_a_crowd() {
+        let (trouble, now) = (TroubleOfClients::new(), Instant::now());
+        let client = |number| IpAddr::from([192, 0, 2, number]);
+        for number in 0..8 {
+            assert_eq!(
+                trouble.turn(client(number), now),
+                Some(u32::from(number > 0))
+            );
+            assert_eq!(trouble.turn(client(number), now + EVERY / 2), None);
+        }
+        assert_eq!(trouble.turn(client(8), now + EVERY / 2), None);
+        assert_eq!(trouble.turn(client(8), now + EVERY), Some(2));
+        assert_eq!(trouble.turn(client(8), now + EVERY), None);
+    }
 
     #[test]
     fn the_same_trouble_is_told_every_ten_seconds_with_the_number_of_those_left_out() {

@@ -17,7 +17,7 @@ use crate::config::Policy;
 use crate::control::{Control, Lost};
 use crate::data::{self, Endpoint, Failure};
 use crate::logging::Cause;
-use crate::logging::trouble::Trouble;
+use crate::logging::trouble::{Trouble, TroubleOfClients};
 use crate::pool::{Desk, Seat};
 use crate::session::{House, Session, UserName};
 use crate::transfer::flow::{End, Flow};
@@ -246,8 +246,8 @@ fn log(
 
 // A client that asks again and again must not fill the log.
 static NO_SOCKET: Trouble = Trouble::new();
-static NOT_REACHED: Trouble = Trouble::new();
-static REFUSED: Trouble = Trouble::new();
+static NOT_REACHED: TroubleOfClients = TroubleOfClients::new();
+static REFUSED: TroubleOfClients = TroubleOfClients::new();
 static GIVEN_UP: Trouble = Trouble::new();
 
 /// Says why no data connection came about, and in the log what to do about it.
@@ -279,7 +279,7 @@ fn explain(
             )
         }
         Failure::NotReached(address, error) => {
-            NOT_REACHED.tell(|| {
+            NOT_REACHED.tell(peer.ip(), || {
                 log::warn!(
                     "[{number}] {peer} cannot connect to {address}: {}; {ACTIVE_REMEDY}",
                     Cause(&error)
@@ -288,7 +288,7 @@ fn explain(
             reply::NOT_REACHED
         }
         Failure::Refused(address) => {
-            REFUSED.tell(|| {
+            REFUSED.tell(peer.ip(), || {
                 log::warn!(
                     "[{number}] {peer} {address} refuses the data connection; {ACTIVE_REMEDY}"
                 )
