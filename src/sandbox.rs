@@ -276,6 +276,7 @@ pub fn enter(share: &Path, identity: &Identity, keep_port_20: bool) -> Result<Co
         .map_err(|errno| format!("enter the share: {}: {}", share.display(), errno.desc()))?;
     // New files get their mode from the session's own mask; see `tree`.
     umask(Mode::empty());
+    let mut bounded = may_empty_bounding_set();
     let wall = if Uid::effective().is_root() {
         unistd::chroot(".").map_err(step("chroot"))?;
         unistd::chdir("/").map_err(step("chdir to the new root"))?;
@@ -284,6 +285,8 @@ pub fn enter(share: &Path, identity: &Identity, keep_port_20: bool) -> Result<Co
     } else {
         plain_wall(identity)?
     };
+    // A user namespace of one's own comes with every privilege in it.
+    bounded |= wall == Wall::UserNamespace;
     let kept = if wall == Wall::Chroot && keep_port_20 {
         CapabilitySet::NET_BIND_SERVICE
     } else {
@@ -304,7 +307,7 @@ pub fn enter(share: &Path, identity: &Identity, keep_port_20: bool) -> Result<Co
     }
     prctl::set_dumpable(false).map_err(step("forbid core dumps"))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(step("forbid core dumps"))?;
-    prove(identity, wall, kept)?;
+    prove(identity, wall, kept, bounded)?;
     Ok(Confined {
         wall,
         fences: Fences::none(),
@@ -330,6 +333,12 @@ fn empty_further_sets() {
         let _ = thread::remove_capability_from_bounding_set(capability);
     }
     let _ = thread::clear_ambient_capability_set();
+}
+
+/// Whether the process may empty its bounding set: neither every plain user may, nor a service whose own set was cut
+/// down to less.  What is left in it is of no use then, since no_new_privs keeps it from ever being gained.
+fn may_empty_bounding_set() -> bool {
+    thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SETPCAP))
 }
 
 /// The walls that a plain user can have.
@@ -375,7 +384,12 @@ fn has_openat2() -> bool {
 }
 
 /// Tries to get back what was given up: it must fail.
-fn prove(identity: &Identity, wall: Wall, kept: CapabilitySet) -> Result<(), String> {
+fn prove(
+    identity: &Identity,
+    wall: Wall,
+    kept: CapabilitySet,
+    bounded: bool,
+) -> Result<(), String> {
     let broken = |what: &str| Err(format!("confine the server: {what}; refusing to serve"));
     let (uid, gid) = (identity.uid, identity.gid);
     if (
@@ -402,8 +416,7 @@ fn prove(identity: &Identity, wall: Wall, kept: CapabilitySet) -> Result<(), Str
             .iter()
             .any(|capability| is_in(capability) == Ok(true))
     };
-    // A plain user has not the right to empty the bounding set; no_new_privs keeps it from ever being used.
-    if wall != Wall::Openat2 && left(thread::capability_is_in_bounding_set)
+    if bounded && left(thread::capability_is_in_bounding_set)
         || left(thread::capability_is_in_ambient_set)
     {
         return broken("capabilities could be had again");

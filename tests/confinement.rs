@@ -442,6 +442,32 @@ fn the_running_server_has_no_privileges() {
 }
 
 #[test]
+fn a_service_whose_capabilities_were_cut_down_is_served_behind_the_same_walls() {
+    if !is_root() {
+        return skip("needs root to have some to give up");
+    }
+    let Some(setpriv) = common::program("setpriv") else {
+        return;
+    };
+    let share = Share::new();
+    share.write("f", "x");
+    // As the unit for systemd says; without SETPCAP the bounding set cannot be emptied.
+    let server = Launch::new()
+        .under(&[
+            setpriv.to_str().unwrap(),
+            "--bounding-set=-all,+net_bind_service,+sys_chroot,+setuid,+setgid",
+            "--inh-caps=-all",
+            "--no-new-privs",
+        ])
+        .start(&share);
+    assert_eq!(Client::login(&server).nlst(""), ["f"]);
+    for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
+        assert_eq!(status_of(server.pid(), set), "0000000000000000", "{set}");
+    }
+    assert_eq!(status_of(server.pid(), "NoNewPrivs"), "1");
+}
+
+#[test]
 fn active_connections_can_leave_from_port_20() {
     if !is_root() {
         return skip("needs root to use port 20");
