@@ -78,13 +78,13 @@ impl Ports {
 
     /// Listens at the address that the control connection came to, which is the one the client can reach (N6, N7).
     ///
-    /// `up` is the limit on what the client sends.  The port is chosen here and not by the kernel: it chooses none where
+    /// Returns the listener and its port.  `up` is the limit on what the client sends.  The port is chosen here and not by the kernel: it chooses none where
     /// the last connection is still in TIME_WAIT, and looks longer and longer for another (6 ms and more for each
     /// transfer, after as many downloads in a minute as there are ports).
     ///
     /// # Errors
     /// `AddrInUse` if every port of the flags is taken.
-    pub fn listen(&self, local: SocketAddr, up: Limit) -> io::Result<TcpListener> {
+    pub fn listen(&self, local: SocketAddr, up: Limit) -> io::Result<(TcpListener, u16)> {
         let (low, high) = (u64::from(*self.range.start()), u64::from(*self.range.end()));
         let count = high.saturating_sub(low) + 1;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -98,13 +98,15 @@ impl Ports {
             let port = u16::try_from(low + (start + offset) % count).unwrap_or_default();
             match listener(local, port, up) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                result => return result,
+                result => return result.map(|listener| (listener, port)),
             }
         }
         if self.only {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        listener(local, 0, up)
+        let listener = listener(local, 0, up)?;
+        let port = listener.local_addr()?.port();
+        Ok((listener, port))
     }
 }
 
@@ -433,7 +435,7 @@ mod tests {
             chance: RandomState::new(),
         };
         for _ in 0..3 {
-            let passive = ports.listen(here, None).unwrap();
+            let (passive, _) = ports.listen(here, None).unwrap();
             assert_eq!(passive.local_addr().unwrap().port(), port);
             let mut client = TcpStream::connect(passive.local_addr().unwrap()).unwrap();
             // The server closes first, as after every download.
@@ -441,9 +443,10 @@ mod tests {
             assert_eq!(io::Read::read(&mut client, &mut [0]).unwrap(), 0);
         }
         // Taken, it is left to the kernel to find another.
-        let first = ports.listen(here, None).unwrap();
-        let second = ports.listen(here, None).unwrap();
-        assert_ne!(second.local_addr().unwrap(), first.local_addr().unwrap());
+        let (_first, one) = ports.listen(here, None).unwrap();
+        let (second, other) = ports.listen(here, None).unwrap();
+        assert_ne!(one, other);
+        assert_eq!(second.local_addr().unwrap().port(), other);
     }
 
     #[test]
@@ -451,10 +454,7 @@ mod tests {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let ports = Ports::new(None);
         let taken: Vec<_> = (0..8).map(|_| ports.listen(here, None).unwrap()).collect();
-        let numbers: Vec<u16> = taken
-            .iter()
-            .map(|passive| passive.local_addr().unwrap().port())
-            .collect();
+        let numbers: Vec<u16> = taken.iter().map(|(_, port)| *port).collect();
         let mut steps = numbers.iter().zip(numbers.iter().skip(1));
         assert!(
             steps.any(|(one, next)| one.abs_diff(*next) > 64),

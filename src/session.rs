@@ -219,7 +219,7 @@ pub struct Session<'m> {
     /// Where the next data connection comes about.
     pub endpoint: Endpoint,
     /// A port that was found for the passive data connection which the present command asks for.
-    pub reserved: Option<TcpListener>,
+    pub reserved: Option<(TcpListener, u16)>,
     /// REST: where the next transfer begins, in octets.
     pub restart_at: u64,
     /// EPSV ALL was said.

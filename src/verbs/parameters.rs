@@ -173,7 +173,7 @@ pub fn reserve(session: &mut Session<'_>) -> Result<bool, Reply<'static>> {
     session.endpoint = Endpoint::None;
     let up = session.account()?.rates.up;
     match session.house.ports.listen(session.local, up) {
-        Ok(listener) => session.reserved = Some(listener),
+        Ok(reserved) => session.reserved = Some(reserved),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(false),
         Err(error) => {
             let (number, peer) = (session.number, session.peer);
@@ -190,8 +190,7 @@ pub fn reserve(session: &mut Session<'_>) -> Result<bool, Reply<'static>> {
 }
 
 fn listen(session: &mut Session<'_>) -> Result<u16, Reply<'static>> {
-    let listener = session.reserved.take().ok_or(reply::NO_PORT)?;
-    let port = listener.local_addr().map_err(|_| reply::NO_PORT)?.port();
+    let (listener, port) = session.reserved.take().ok_or(reply::NO_PORT)?;
     session.endpoint = Endpoint::Passive(listener);
     Ok(port)
 }
