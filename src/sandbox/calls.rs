@@ -93,8 +93,6 @@ const SESSION: &[libc::c_long] = &[
     libc::SYS_bind,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
-    libc::SYS_fadvise64,
-    libc::SYS_fallocate,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
     libc::SYS_fdatasync,
