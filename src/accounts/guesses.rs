@@ -63,7 +63,8 @@ impl Entry {
 /// Who failed how often; shared by all sessions.
 #[derive(Debug)]
 pub struct Guesses {
-    entries: Mutex<[Option<Entry>; ADDRESSES]>,
+    /// At most [`ADDRESSES`]; memory that nobody's failures have touched yet is only reserved.
+    entries: Mutex<Vec<Entry>>,
 }
 
 impl Default for Guesses {
@@ -76,11 +77,11 @@ impl Guesses {
     /// An empty table; it never grows.
     pub fn new() -> Self {
         Self {
-            entries: Mutex::new([None; ADDRESSES]),
+            entries: Mutex::new(Vec::with_capacity(ADDRESSES)),
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, [Option<Entry>; ADDRESSES]> {
+    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,7 +94,6 @@ impl Guesses {
         let mut entries = self.entries();
         let entry = entries
             .iter_mut()
-            .flatten()
             .find(|entry| entry.guesser == guesser && !entry.forgotten(now));
         let Some(entry) = entry else { return now };
         let at = entry.next.max(now);
@@ -107,26 +107,31 @@ impl Guesses {
     pub fn failed(&self, peer: IpAddr, now: Instant) -> Duration {
         let guesser = Guesser::of(peer);
         let mut entries = self.entries();
-        // The address itself, else a free place, else the one with the fewest failures and, of those, the oldest.
-        let place = entries.iter_mut().min_by_key(|place| match place {
-            Some(entry) if entry.guesser == guesser => (0, 0, None),
-            None => (1, 0, None),
-            Some(entry) if entry.forgotten(now) => (1, 0, None),
-            Some(entry) => (2, entry.failures, Some(entry.last)),
-        });
-        let Some(place) = place else { return DELAY_MAX };
-        let mut entry = place
-            .filter(|entry| entry.guesser == guesser && !entry.forgotten(now))
-            .unwrap_or(Entry {
-                guesser,
-                failures: 0,
-                last: now,
-                next: now,
-            });
+        let known = |entry: &Entry| entry.guesser == guesser && !entry.forgotten(now);
+        let new = Entry {
+            guesser,
+            failures: 0,
+            last: now,
+            next: now,
+        };
+        if !entries.iter().any(known) {
+            // One that is forgotten makes place; where none is, the one with the fewest failures and, of those, the oldest.
+            entries.retain(|entry| !entry.forgotten(now));
+            if entries.len() < ADDRESSES {
+                entries.push(new);
+            } else if let Some(place) = entries
+                .iter_mut()
+                .min_by_key(|entry| (entry.failures, entry.last))
+            {
+                *place = new;
+            }
+        }
+        let Some(entry) = entries.iter_mut().find(|entry| known(entry)) else {
+            return DELAY_MAX;
+        };
         entry.failures = entry.failures.saturating_add(1);
         entry.last = entry.last.max(now);
         entry.next = entry.next.max(later(now, entry.delay()));
-        *place = Some(entry);
         entry.delay()
     }
 
@@ -135,13 +140,7 @@ impl Guesses {
     /// Only a checked password counts: an anonymous log-in between two guesses must not let go of the brake.
     pub fn succeeded(&self, peer: IpAddr) {
         let guesser = Guesser::of(peer);
-        for place in self
-            .entries()
-            .iter_mut()
-            .filter(|place| place.is_some_and(|entry| entry.guesser == guesser))
-        {
-            *place = None;
-        }
+        self.entries().retain(|entry| entry.guesser != guesser);
     }
 }
 
