@@ -1,7 +1,6 @@
 //! The front door: accept, find a seat or say 421, hand over to a thread.
 
 mod entrance;
-mod gate;
 
 use std::fmt::Write as _;
 use std::io;
@@ -36,7 +35,6 @@ use crate::wire::printable::Printable;
 use crate::wire::reply::{self, Reply};
 
 pub use entrance::Entrance;
-use gate::Gate;
 
 /// How many clients the kernel may hold for us while the front door is busy: as many as it allows.  A number of our own
 /// would be refused by nix above the C library's SOMAXCONN, which is 128 in musl.
@@ -227,8 +225,9 @@ impl Server {
         let house = Arc::new(house);
         let mut listeners = Vec::new();
         let closing = Arc::new(AtomicBool::new(false));
-        let gate = Arc::new(Gate::default());
         let mut ready = Vec::with_capacity(entrances.len());
+        let not_held = |error| format!("hold a thread to its system calls: {error}");
+        let mut held = confined.fences().hold(Role::Any).map_err(not_held)?;
         for entrance in entrances {
             let listener = entrance.main().clone();
             let door = Door {
@@ -247,27 +246,18 @@ impl Server {
             let address = listener
                 .local_addr()
                 .map_err(|error| format!("listen: {error}"))?;
-            let fences = confined.fences().clone();
-            let gate = gate.clone();
             if !headroom::for_a_thread() {
                 return Err("start a thread: there is no memory for it".to_owned());
             }
             let thread = thread::Builder::new().stack_size(pool::STACK);
             thread
-                .spawn(move || {
-                    gate.wait(fences.hold(Role::Door));
-                    door.keep();
-                })
+                .spawn(move || door.keep())
                 .map_err(|error| format!("start a thread: {error}"))?;
             listeners.push(listener);
             ready.push(address);
         }
-        // Nobody is let in before all fences stand.
-        let not_held = |error| format!("hold a thread to its system calls: {error}");
-        let mut held = gate.all(ready.len()).map_err(not_held)?;
         held &= confined.fences().hold(Role::Main).map_err(not_held)?;
         log::info!("second wall: {}", confined.fences().told(held));
-        gate.open();
         for address in ready {
             log::info!("listening on {address}");
         }
@@ -487,6 +477,8 @@ pub fn serve_standard_input(
         closing: Arc::new(AtomicBool::new(false)),
     };
     let fences = confined.fences().clone();
+    let not_held = |error| format!("hold a thread to its system calls: {error}");
+    confined.fences().hold(Role::Any).map_err(not_held)?;
     thread::Builder::new()
         .stack_size(pool::STACK)
         .spawn(move || {
@@ -499,10 +491,7 @@ pub fn serve_standard_input(
             std::process::exit(0);
         })
         .map_err(|error| format!("start a thread: {error}"))?;
-    confined
-        .fences()
-        .hold(Role::Session)
-        .map_err(|error| format!("hold a thread to its system calls: {error}"))?;
+    confined.fences().hold(Role::Session).map_err(not_held)?;
     match pool.seat(stream, peer, false) {
         Ok(guest) => interpreter::serve(guest, &house),
         Err((why, stream)) => {

@@ -16,11 +16,11 @@ use crate::sandbox::places;
 /// What a thread is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Waits for signals.
+    /// Anything that a thread of this process does: held to before the first is started, which hands it down to all.
+    Any,
+    /// Waits for signals; no sockets and no clients any more.
     Main,
-    /// Accepts clients and starts sessions.
-    Door,
-    /// Serves clients.
+    /// Serves clients; starts no threads any more.
     Session,
 }
 
@@ -61,6 +61,8 @@ pub struct Fences {
     places: Result<String, String>,
     /// The lists of system calls; or why there are none.
     calls: Result<Arc<Lists>, String>,
+    /// The process is not held as a whole, so each thread takes on the whole of its list.
+    each: bool,
 }
 
 impl Fences {
@@ -70,6 +72,7 @@ impl Fences {
         Self {
             places: Err(none()),
             calls: Err(none()),
+            each: false,
         }
     }
 
@@ -79,25 +82,32 @@ impl Fences {
         Self {
             places: places::restrict(reach),
             calls: Lists::new().map(Arc::new),
+            each: false,
         }
     }
 
-    /// The lists of system calls alone: for a process that does more than serve.
+    /// The lists of system calls alone, for threads of a process that does more than serve.
     pub fn around_calls() -> Self {
         Self {
             calls: Lists::new().map(Arc::new),
+            each: true,
             ..Self::none()
         }
     }
 
-    /// Holds the calling thread to the system calls of its role; false where there is no such fence.
+    /// Holds the calling thread, and those that it will start, to the system calls of a role; false where there is no
+    /// such fence.
     ///
-    /// A call beyond the list ends the process with SIGSYS.
+    /// [`Role::Any`] comes first: what the others hold is only what sets them apart from it.  A call beyond the list ends
+    /// the process with SIGSYS.
     ///
     /// # Errors
     /// What the kernel says; a thread that is not held must not serve.
     pub fn hold(&self, role: Role) -> io::Result<bool> {
         match &self.calls {
+            Ok(lists) if self.each && role != Role::Any => {
+                Ok(lists.hold(Role::Any)? && lists.hold(role)?)
+            }
             Ok(lists) => lists.hold(role),
             Err(_) => Ok(false),
         }
