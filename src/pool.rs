@@ -410,6 +410,10 @@ impl Pool {
         let mut rested = false;
         loop {
             if let Some(guest) = state.waiting.pop_front() {
+                if state.waiting.is_empty() {
+                    // From the beginning again, or the queue would go through all of its memory in time.
+                    state.waiting.clear();
+                }
                 return Some(guest);
             }
             if rested && state.resting >= ALWAYS_WAITING || state.stop_by.is_some() {

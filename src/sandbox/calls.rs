@@ -63,9 +63,10 @@ const LIFE: &[libc::c_long] = &[
 ];
 
 /// No memory becomes code, and the only signal that is sent is the one of abort(3); F_GETFD is how a debug build makes
-/// sure that what it closes is open.
+/// sure that what it closes is open, and F_SETFD how musl says again that a descriptor is closed on exec.
 const LIFE_WITH: &[Row] = &[
     (libc::SYS_fcntl, &[(1, Eq, libc::F_GETFD as u64)]),
+    (libc::SYS_fcntl, &[(1, Eq, libc::F_SETFD as u64)]),
     (libc::SYS_mmap, &[(2, MaskedEq(PROT_EXEC), 0)]),
     (libc::SYS_mprotect, &[(2, MaskedEq(PROT_EXEC), 0)]),
     (libc::SYS_tgkill, &[(2, Eq, SIGABRT)]),
