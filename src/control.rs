@@ -125,6 +125,8 @@ pub fn until(deadline: Instant) -> PollTimeout {
 
 impl<'m> Control<'m> {
     /// Takes over a connection; `long` is for long lines, `reply` for long replies.
+    // Made where it stays, as `Session::new` is.
+    #[inline(never)]
     pub fn new(
         stream: Arc<TcpStream>,
         number: u64,

@@ -1,6 +1,9 @@
 //! Server-PI (RFC 959 2.3): the greeting; a line in, a verb, a reply out; goodbye.
 //!
 //! Exactly one final reply follows each command: that is the shape of this loop, not a habit of the verbs.
+//!
+//! The frame of this loop lies below everything that a session does, so what runs once, or seldom, keeps a frame of its own
+//! (`inline(never)`): an idle session of a static build then has two pages of stack, and had three.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,6 +64,7 @@ pub fn serve(guest: Guest, house: &Arc<House>) {
 }
 
 /// Lets a load balancer say who the client is; false if it does not, or that client has its share of the seats.
+#[inline(never)]
 fn introduce(control: &mut Control<'_>, seat: &mut Seat, house: &House) -> bool {
     let by = Instant::now() + house.policy.login_timeout;
     let (number, balancer) = (seat.number(), control.peer());
@@ -89,6 +93,7 @@ fn introduce(control: &mut Control<'_>, seat: &mut Seat, house: &House) -> bool 
 }
 
 /// Tells the client why it is over, if it can still hear that, and the log.
+#[inline(never)]
 fn farewell(session: &Session<'_>, control: &mut Control<'_>, seat: &Seat, lost: Result<(), Lost>) {
     let (number, peer) = (session.number, session.peer);
     match lost {
@@ -351,6 +356,7 @@ fn wait_for_turn(
 }
 
 /// Sends a listing inside a reply.
+#[inline(never)]
 fn recite(
     mut listing: Listing<'_, '_>,
     control: &mut Control<'_>,

@@ -238,6 +238,8 @@ pub struct Session<'m> {
 
 impl<'m> Session<'m> {
     /// A client that has said nothing yet.
+    // Made where it stays: compiled into its caller it is made beside that, and copied.
+    #[inline(never)]
     pub fn new(
         house: Arc<House>,
         number: u64,
