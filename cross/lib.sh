@@ -39,8 +39,9 @@ packages() {
   [ "$(id -u)" -eq 0 ] || die "not root, and these packages are missing: ${missing[*]}"
   say "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq >/dev/null || say 'apt-get update failed; going on with the lists that are there'
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || die "apt-get install failed"
+  # One at a time: apt-get gives up where another is at work.
+  flock /var/lib/apt apt-get update -qq >/dev/null || say 'apt-get update failed; going on with the lists that are there'
+  flock /var/lib/apt apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || die "apt-get install failed"
 }
 
 # The linker: every lld links for every target.  rustup brings one.
