@@ -7,9 +7,11 @@ pub mod headroom;
 
 use std::collections::VecDeque;
 use std::io;
+use std::iter::Zip;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
+use std::slice::ChunksExactMut;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -124,11 +126,19 @@ pub struct Guest {
     pub seat: Seat,
 }
 
+/// What this holds has the length that full seats need from the start, but nothing of it is touched before a client is
+/// there that needs it.
 struct State {
+    /// At most `seats`.
     sitting: Vec<Option<Sitting>>,
+    seats: usize,
     waiting: VecDeque<Guest>,
+    /// Rooms that were given back, and those that were never lent.
     rooms: Vec<Room>,
+    new_rooms: ChunksExactMut<'static, u8>,
+    /// The same of desks.
     desks: Vec<Desk>,
+    new_desks: Zip<ChunksExactMut<'static, u8>, ChunksExactMut<'static, MaybeUninit<u8>>>,
     /// Octets that no pipe of an upload has yet, and how many seats have none.
     pipes: (usize, usize),
     resting: usize,
@@ -222,16 +232,16 @@ impl Pool {
         let (rooms, blocks) = all.split_at_mut(seats.saturating_mul(ROOM));
         let entries: &'static mut [MaybeUninit<u8>] =
             Box::leak(Box::new_uninit_slice(seats.saturating_mul(ENTRIES)));
-        let desks = blocks
-            .chunks_exact_mut(BLOCK)
-            .zip(entries.chunks_exact_mut(ENTRIES));
         let state = State {
-            sitting: (0..seats).map(|_| None).collect(),
+            sitting: Vec::with_capacity(seats),
+            seats,
             waiting: VecDeque::with_capacity(seats),
-            rooms: rooms.chunks_exact_mut(ROOM).filter_map(Room::new).collect(),
-            desks: desks
-                .map(|(block, entries)| Desk { block, entries })
-                .collect(),
+            rooms: Vec::with_capacity(seats),
+            new_rooms: rooms.chunks_exact_mut(ROOM),
+            desks: Vec::with_capacity(seats),
+            new_desks: blocks
+                .chunks_exact_mut(BLOCK)
+                .zip(entries.chunks_exact_mut(ENTRIES)),
             pipes: (seats.saturating_mul(PIPE), seats),
             resting: 0,
             threads: 0,
@@ -278,9 +288,11 @@ impl Pool {
         if counted && taken >= self.per_address {
             return Err((NoSeat::FullForAddress, control));
         }
-        let Some(index) = state.sitting.iter().position(Option::is_none) else {
+        let free = state.sitting.iter().position(Option::is_none);
+        let index = free.unwrap_or(state.sitting.len());
+        if index >= state.seats {
             return Err((NoSeat::Full, control));
-        };
+        }
         if !headroom::on_the_heap() {
             return Err((NoSeat::NoMemory, control));
         }
@@ -300,10 +312,11 @@ impl Pool {
             control: control.clone(),
             doing: doing.clone(),
         };
-        if let Some(place) = state.sitting.get_mut(index) {
-            *place = Some(sitting);
+        match state.sitting.get_mut(index) {
+            Some(place) => *place = Some(sitting),
+            None => state.sitting.push(Some(sitting)),
         }
-        let room = state.rooms.pop();
+        let room = state.room();
         drop(state);
         let room = Lent {
             pool: self.clone(),
@@ -479,6 +492,18 @@ impl Pool {
     }
 }
 
+impl State {
+    fn room(&mut self) -> Option<Room> {
+        let known = self.rooms.pop();
+        known.or_else(|| self.new_rooms.next().and_then(Room::new))
+    }
+
+    fn desk(&mut self) -> Option<Desk> {
+        let desk = |(block, entries)| Desk { block, entries };
+        self.desks.pop().or_else(|| self.new_desks.next().map(desk))
+    }
+}
+
 /// An error as its number: the words of an `io::Error` are made on the heap, where there may be nothing left.
 fn reason(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
@@ -546,7 +571,7 @@ impl Seat {
 
     /// Borrows the memory of a transfer.  There is one for each seat, so this fails for nobody.
     pub fn desk(&self) -> Lent<Desk> {
-        let desk = self.pool.state().desks.pop();
+        let desk = self.pool.state().desk();
         Lent {
             pool: self.pool.clone(),
             thing: desk,
@@ -796,7 +821,9 @@ mod tests {
         numbers.sort_unstable();
         assert_eq!(numbers, (1..=300).collect::<Vec<u64>>());
         let state = pool.state();
-        assert_eq!((state.rooms.len(), state.desks.len()), (SEATS, SEATS));
+        let rooms = state.rooms.len() + state.new_rooms.len();
+        let desks = state.desks.len() + state.new_desks.len();
+        assert_eq!((rooms, desks), (SEATS, SEATS));
         assert!(state.waiting.is_empty());
     }
 
