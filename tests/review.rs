@@ -94,6 +94,33 @@ fn an_urgent_octet_is_not_taken_for_the_end_of_an_upload() {
 }
 
 #[test]
+fn an_upload_that_is_there_before_it_is_asked_for_is_taken_whole() {
+    let share = Share::new();
+    let server = Server::start(&share, &["--writable"]);
+    let mut client = binary(&server);
+    let (before, after) = (noise(700), noise(300));
+    // A file of 128 KiB fills the server's room, and then its end has still to be looked for.
+    for pieces in [
+        vec![],
+        vec![noise(1)],
+        vec![noise(131_072)],
+        vec![before, after],
+    ] {
+        let mut stream = client.data().stream();
+        for (place, piece) in pieces.iter().enumerate() {
+            if place > 0 {
+                assert_eq!(send(stream.as_raw_fd(), b"!", MsgFlags::MSG_OOB), Ok(1));
+            }
+            stream.write_all(piece).unwrap();
+        }
+        drop(stream);
+        client.say("STOR f").hear(150);
+        client.hear(226);
+        assert_same_octets(&share.read("f"), &pieces.concat());
+    }
+}
+
+#[test]
 fn a_stat_behind_a_long_stat_is_answered_too() {
     let share = Share::new();
     for number in 0..600 {

@@ -63,6 +63,14 @@ pub trait Sink {
     /// Why the rest does not matter any more.
     fn send(&mut self, octets: &[u8]) -> Result<(), End>;
 
+    /// The same for the last of them: what they are sent on ends next.
+    ///
+    /// # Errors
+    /// As [`Sink::send`].
+    fn send_last(&mut self, octets: &[u8]) -> Result<(), End> {
+        self.send(octets)
+    }
+
     /// Looks whether anybody still wants the rest; called every now and then in long work.
     ///
     /// # Errors
@@ -256,14 +264,17 @@ impl<'f, 'm> Flow<'f, 'm> {
             }
         }
     }
-}
 
-impl Sink for Flow<'_, '_> {
-    fn send(&mut self, mut octets: &[u8]) -> Result<(), End> {
+    /// Sends octets, with `finally` those that are not followed by others.
+    fn transmit(&mut self, mut octets: &[u8], finally: MsgFlags) -> Result<(), End> {
         while !octets.is_empty() {
             let allowed = self.allowance(octets.len())?;
             let now = octets.get(..allowed).unwrap_or_default();
-            match socket::send(self.stream.as_raw_fd(), now, MsgFlags::MSG_NOSIGNAL) {
+            let flags = match now.len() == octets.len() {
+                true => MsgFlags::MSG_NOSIGNAL | finally,
+                false => MsgFlags::MSG_NOSIGNAL,
+            };
+            match socket::send(self.stream.as_raw_fd(), now, flags) {
                 Ok(count) => {
                     octets = octets.get(count..).unwrap_or_default();
                     self.moved(count)?;
@@ -274,6 +285,17 @@ impl Sink for Flow<'_, '_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Sink for Flow<'_, '_> {
+    fn send(&mut self, octets: &[u8]) -> Result<(), End> {
+        self.transmit(octets, MsgFlags::empty())
+    }
+
+    /// The kernel keeps the last segment until the connection is closed, and marks it as the last.
+    fn send_last(&mut self, octets: &[u8]) -> Result<(), End> {
+        self.transmit(octets, MsgFlags::from_bits_retain(nix::libc::MSG_MORE))
     }
 
     fn glance(&mut self) -> Result<(), End> {

@@ -111,7 +111,7 @@ impl Listing<'_, '_> {
             reply::end_lines(code).write(&mut page.out);
         }
         if self.inside.is_some() || result.is_ok() {
-            page.flush()?;
+            page.sink.send_last(page.out.written())?;
         }
         result
     }

