@@ -368,7 +368,10 @@ impl Words {
             return format!("{flag} {}: {why}", Printable(value.as_bytes()));
         }
         if let Some(rest) = argh.strip_prefix("No value provided for option '") {
-            return format!("{}: the value is missing", rest.trim_end_matches("'."));
+            return format!(
+                "{}: the value is missing",
+                rest.trim_end_matches(['\'', '.'])
+            );
         }
         if let Some(word) = argh.strip_prefix("Unrecognized argument: ") {
             if let Some((flag, value)) = self.split.iter().find(|(_, value)| value == word) {

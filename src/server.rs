@@ -473,7 +473,11 @@ pub fn serve_standard_input(
     let failed = |error: io::Error| {
         format!("serve standard input: it is no network connection ({error}); start me from inetd")
     };
-    let stream = TcpStream::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
+    let stream = TcpStream::from(
+        rustix::stdio::stdin()
+            .try_clone_to_owned()
+            .map_err(failed)?,
+    );
     let peer = control::canonical(stream.peer_addr().map_err(failed)?);
     // inetd's connection inherited nothing from a listener of ours.
     control::prepare(stream.as_fd(), config.policy.data_timeout).map_err(failed)?;

@@ -36,8 +36,8 @@ impl Stderr {
     pub fn find() -> Self {
         use rustix::fs::FileType;
         let (Ok(input), Ok(error)) = (
-            rustix::fs::fstat(io::stdin()),
-            rustix::fs::fstat(io::stderr()),
+            rustix::fs::fstat(rustix::stdio::stdin()),
+            rustix::fs::fstat(rustix::stdio::stderr()),
         ) else {
             return Self { ours: true };
         };
