@@ -78,12 +78,12 @@ fn restricted(
     if reach.writable {
         rights |= changes();
         // Before Linux 5.19 a ruleset forbids every rename from one directory to another: then rather none.
-        rules = rules
+        (&mut rules)
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::Refer)?
             .set_compatibility(CompatLevel::BestEffort);
     }
-    rules = rules
+    (&mut rules)
         .handle_access(AccessFs::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?;
     let mut net = BitFlags::<AccessNet>::empty();
@@ -94,11 +94,12 @@ fn restricted(
         net |= AccessNet::ConnectTcp;
     }
     if !net.is_empty() {
-        rules = rules.handle_access(net)?;
+        (&mut rules).handle_access(net)?;
     }
-    let mut rules = rules.create()?.add_rule(PathBeneath::new(here, rights))?;
+    let mut rules = rules.create()?;
+    (&mut rules).add_rule(PathBeneath::new(here, rights))?;
     for port in ports.unwrap_or_default() {
-        rules = rules.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
+        (&mut rules).add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
     }
     rules.restrict_self()
 }
