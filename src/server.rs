@@ -252,12 +252,11 @@ impl Server {
             if !headroom::for_a_thread() {
                 return Err("start a thread: there is no memory for it".to_owned());
             }
-            let thread = thread::Builder::new().stack_size(pool::STACK);
-            thread
-                .spawn(move || {
-                    gate.wait(fences.hold(Role::Door));
-                    door.keep();
-                })
+            let work = move || {
+                gate.wait(fences.hold(Role::Door));
+                door.keep();
+            };
+            pool::start_thread(Box::new(work))
                 .map_err(|error| format!("start a thread: {error}"))?;
             listeners.push(listener);
             ready.push(address);
@@ -491,18 +490,16 @@ pub fn serve_standard_input(
         closing: Arc::new(AtomicBool::new(false)),
     };
     let fences = confined.fences().clone();
-    thread::Builder::new()
-        .stack_size(pool::STACK)
-        .spawn(move || {
-            if let Err(error) = fences.hold(Role::Main) {
-                log::error!("hold a thread to its system calls: {error}");
-                std::process::exit(1);
-            }
-            server.run(&signals);
-            // The session has had its time, and may still wait for something.
-            std::process::exit(0);
-        })
-        .map_err(|error| format!("start a thread: {error}"))?;
+    let work = move || {
+        if let Err(error) = fences.hold(Role::Main) {
+            log::error!("hold a thread to its system calls: {error}");
+            std::process::exit(1);
+        }
+        server.run(&signals);
+        // The session has had its time, and may still wait for something.
+        std::process::exit(0);
+    };
+    pool::start_thread(Box::new(work)).map_err(|error| format!("start a thread: {error}"))?;
     confined
         .fences()
         .hold(Role::Session)
