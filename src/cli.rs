@@ -177,7 +177,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Action, String>
     let flags = match Flags::from_args(&["pocketftpd"], &line) {
         Ok(flags) => flags,
         Err(exit) if exit.status.is_ok() => return Ok(Action::Say(exit.output)),
-        Err(exit) => return Err(words.explain(exit.output.trim_end())),
+        Err(exit) => return Err(words.explain(exit.output.trim_ascii_end())),
     };
     if flags.version {
         return Ok(Action::Say(
@@ -353,8 +353,12 @@ impl Words {
     /// One line of ours for what argh says in several.
     fn explain(&self, argh: &str) -> String {
         if let Some(rest) = argh.strip_prefix("Error parsing option '")
-            && let Some((flag, rest)) = rest.split_once("' with value '")
-            && let Some((value, why)) = rest.rsplit_once("': ")
+            && let Some((flag, rest)) = rest.split_once('\'')
+            && let Some(rest) = rest.strip_prefix(" with value '")
+            && let Some((value, why)) = self.all.iter().find_map(|value| {
+                let why = rest.strip_prefix(value.as_str())?;
+                Some((value, why.strip_prefix("': ")?))
+            })
         {
             let why = if why == "duplicate values provided" {
                 "given twice"
@@ -364,7 +368,10 @@ impl Words {
             return format!("{flag} {}: {why}", Printable(value.as_bytes()));
         }
         if let Some(rest) = argh.strip_prefix("No value provided for option '") {
-            return format!("{}: the value is missing", rest.trim_end_matches("'."));
+            return format!(
+                "{}: the value is missing",
+                rest.trim_end_matches(['\'', '.'])
+            );
         }
         if let Some(word) = argh.strip_prefix("Unrecognized argument: ") {
             if let Some((flag, value)) = self.split.iter().find(|(_, value)| value == word) {
@@ -378,7 +385,7 @@ impl Words {
                 Printable(word.as_bytes())
             );
         }
-        argh.split_whitespace().collect::<Vec<_>>().join(" ")
+        argh.replace('\n', " ")
     }
 }
 

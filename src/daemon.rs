@@ -250,11 +250,8 @@ impl PidFile {
 fn number_in(file: &File) -> Option<u32> {
     let mut text = [0; 16];
     let len = file.read_at(&mut text, 0).ok()?;
-    std::str::from_utf8(text.get(..len)?)
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    let number = text.get(..len)?.trim_ascii();
+    std::str::from_utf8(number).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -113,7 +113,9 @@ impl Ports {
 /// The ports that this system hands out itself, as they are told in /proc, or as Linux comes.
 fn ephemeral() -> RangeInclusive<u16> {
     let told = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let mut ports = told.split_whitespace().map(|port| port.parse::<u16>().ok());
+    let mut ports = told
+        .split_ascii_whitespace()
+        .map(|port| port.parse::<u16>().ok());
     match (ports.next().flatten(), ports.next().flatten()) {
         (Some(low), Some(high)) if low >= 1024 && low <= high => low..=high,
         _ => 32768..=60999,

@@ -367,11 +367,8 @@ impl Pool {
         let begun = state.begun;
         drop(state);
         let (pool, serve) = (self.clone(), serve.clone());
-        let started = thread::Builder::new()
-            .stack_size(STACK)
-            .spawn(move || pool.work(&*serve));
-        match started {
-            Ok(_) => {
+        match start_thread(Box::new(move || pool.work(&*serve))) {
+            Ok(()) => {
                 self.wait_for_beginning(begun);
                 Ok(())
             }
@@ -502,6 +499,16 @@ impl State {
         let desk = |(block, entries)| Desk { block, entries };
         self.desks.pop().or_else(|| self.new_desks.next().map(desk))
     }
+}
+
+/// Starts a thread with the stack of a session.
+///
+/// # Errors
+/// What the system says.
+pub fn start_thread(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    // Not for any type of work, since each would be a kilobyte of program.
+    let builder = thread::Builder::new().stack_size(STACK);
+    builder.spawn(work).map(drop)
 }
 
 /// An error as its number: the words of an `io::Error` are made on the heap, where there may be nothing left.

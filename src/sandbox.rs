@@ -29,6 +29,7 @@ pub mod fences;
 mod places;
 
 use std::fs;
+use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -39,7 +40,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{self, Gid, Group, Uid, User};
-use rustix::fs::{Access, AtFlags, CWD, OFlags, ResolveFlags};
+use rustix::fs::{Access, AtFlags, CWD, OFlags, RawDir, ResolveFlags};
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
 
 use crate::config::RunAs;
@@ -150,12 +151,17 @@ fn close_from(first: i32, numbers: impl IntoIterator<Item = i32>) -> bool {
 
 /// The numbers of all that is open, that of the look at them included; `None` without /proc.
 fn open_descriptors() -> Option<Vec<i32>> {
-    let entries = fs::read_dir("/proc/self/fd").ok()?;
-    Some(
-        entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .collect(),
-    )
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let entries = rustix::fs::open("/proc/self/fd", flags, rustix::fs::Mode::empty()).ok()?;
+    let mut room = [MaybeUninit::uninit(); 1024];
+    let mut entries = RawDir::new(&entries, &mut room);
+    let mut numbers = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry.ok()?;
+        let name = entry.file_name().to_str().unwrap_or_default();
+        numbers.extend(name.parse::<i32>());
+    }
+    Some(numbers)
 }
 
 /// Settles whom the server runs as: the user that was asked for, else the owner of the share, else `nobody`.

@@ -249,9 +249,7 @@ impl Server {
             if !headroom::for_a_thread() {
                 return Err("start a thread: there is no memory for it".to_owned());
             }
-            let thread = thread::Builder::new().stack_size(pool::STACK);
-            thread
-                .spawn(move || door.keep())
+            pool::start_thread(Box::new(move || door.keep()))
                 .map_err(|error| format!("start a thread: {error}"))?;
             listeners.push(listener);
             ready.push(address);
@@ -463,7 +461,11 @@ pub fn serve_standard_input(
     let failed = |error: io::Error| {
         format!("serve standard input: it is no network connection ({error}); start me from inetd")
     };
-    let stream = TcpStream::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
+    let stream = TcpStream::from(
+        rustix::stdio::stdin()
+            .try_clone_to_owned()
+            .map_err(failed)?,
+    );
     let peer = control::canonical(stream.peer_addr().map_err(failed)?);
     // inetd's connection inherited nothing from a listener of ours.
     control::prepare(stream.as_fd(), config.policy.data_timeout).map_err(failed)?;
@@ -479,18 +481,16 @@ pub fn serve_standard_input(
     let fences = confined.fences().clone();
     let not_held = |error| format!("hold a thread to its system calls: {error}");
     confined.fences().hold(Role::Any).map_err(not_held)?;
-    thread::Builder::new()
-        .stack_size(pool::STACK)
-        .spawn(move || {
-            if let Err(error) = fences.hold(Role::Main) {
-                log::error!("hold a thread to its system calls: {error}");
-                std::process::exit(1);
-            }
-            server.run(&signals);
-            // The session has had its time, and may still wait for something.
-            std::process::exit(0);
-        })
-        .map_err(|error| format!("start a thread: {error}"))?;
+    let work = move || {
+        if let Err(error) = fences.hold(Role::Main) {
+            log::error!("hold a thread to its system calls: {error}");
+            std::process::exit(1);
+        }
+        server.run(&signals);
+        // The session has had its time, and may still wait for something.
+        std::process::exit(0);
+    };
+    pool::start_thread(Box::new(work)).map_err(|error| format!("start a thread: {error}"))?;
     confined.fences().hold(Role::Session).map_err(not_held)?;
     match pool.seat(stream, peer, false) {
         Ok(guest) => interpreter::serve(guest, &house),

@@ -13,8 +13,8 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{
     Access, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat, Timespec,
@@ -22,6 +22,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result};
 
+use crate::logging::trouble::Trouble;
 use crate::sandbox::{Identity, Wall};
 use crate::tree::medium::Medium;
 use crate::wire::listing::{Entry, Kind, Perm};
@@ -262,21 +263,28 @@ impl Tree {
 
     /// Tells the log of a disk that fails, now and then: a client can do nothing about it.
     fn noted<T>(&self, result: Result<T>) -> Result<T> {
-        if let Err(errno) = &result
-            && is_disk_failure(*errno)
-            && is_time_to_tell()
-        {
-            let remedy = match self.root.top {
-                Top::Medium(_) => "it is looked for again at each command",
-                _ => {
-                    "if it was taken out and is back, restart the server; --removable would find it by itself"
-                }
-            };
+        if let Err(errno) = &result {
+            self.note(*errno);
+        }
+        result
+    }
+
+    fn note(&self, errno: Errno) {
+        static TROUBLE: Trouble = Trouble::every(Duration::from_secs(60));
+        if !is_disk_failure(errno) {
+            return;
+        }
+        let remedy = match self.root.top {
+            Top::Medium(_) => "it is looked for again at each command",
+            _ => {
+                "if it was taken out and is back, restart the server; --removable would find it by itself"
+            }
+        };
+        TROUBLE.tell(|| {
             log::error!(
                 "the disk of the share, or one below it, does not answer: {errno}; {remedy}"
             );
-        }
-        result
+        });
     }
 
     /// Calls `act` with the directory that holds `pathname`'s last component, and that component.
@@ -677,20 +685,6 @@ pub fn is_disk_failure(errno: Errno) -> bool {
         // A server behind it that is: FUSE, NFS.
         | Errno::NOTCONN | Errno::CONNABORTED | Errno::STALE | Errno::HOSTDOWN | Errno::TIMEDOUT | Errno::REMOTEIO
     )
-}
-
-/// How often a failing disk is told of, at most.
-const TELL_EVERY: Duration = Duration::from_secs(60);
-
-fn is_time_to_tell() -> bool {
-    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    let now = Instant::now();
-    let is_time = told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY);
-    if is_time {
-        *told = Some(now);
-    }
-    is_time
 }
 
 fn mode(bits: u32, mask: u16) -> Mode {

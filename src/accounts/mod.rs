@@ -183,7 +183,7 @@ impl Accounts {
             .map(|user| user.directory.clone())
             .collect();
         all.retain(|directory| directory != b"/");
-        all.sort();
+        all.sort_unstable();
         all.dedup();
         all
     }

@@ -99,22 +99,26 @@ impl Client {
 
     /// Says a line and hears the answer, which must have one of these codes.
     pub fn ask(&mut self, line: impl AsRef<[u8]>, codes: &[u16]) -> Told<Reply> {
-        self.say(&line)?;
+        self.ask_octets(line.as_ref(), codes)
+    }
+
+    fn ask_octets(&mut self, line: &[u8], codes: &[u16]) -> Told<Reply> {
+        self.say(line)?;
         let reply = self.hear()?;
         if codes.contains(&reply.code) {
             return Ok(reply);
         }
-        Err(unexpected(line.as_ref(), &reply))
+        Err(unexpected(line, &reply))
     }
 
     /// Says a line.
-    pub fn say(&mut self, line: impl AsRef<[u8]>) -> Told<()> {
-        let octets = [line.as_ref(), b"\r\n"].concat();
+    pub fn say(&mut self, line: &[u8]) -> Told<()> {
+        let octets = [line, b"\r\n"].concat();
         let timeout = self.patience()?;
         self.control
             .set_write_timeout(Some(timeout))
             .and_then(|()| self.control.write_all(&octets))
-            .map_err(|error| format!("{} could not be said: {error}", shown(line.as_ref())))
+            .map_err(|error| format!("{} could not be said: {error}", shown(line)))
     }
 
     /// Hears one whole reply.

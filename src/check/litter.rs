@@ -34,7 +34,7 @@ impl<'t> Litter<'t> {
     pub fn name(&self) -> Told<String> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.as_nanos());
+            .map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(0));
         let name = format!("pocketftpd-check-{}-{now}", std::process::id());
         match at(&name, |pathname| self.tree.stat_link(pathname)) {
             Err(Errno::NOENT) => {

@@ -64,7 +64,7 @@ impl Surroundings {
     /// Looks at the interfaces, and asks the kernel which address it would send from.
     pub fn look() -> Self {
         let mut addresses: Vec<IpAddr> = data::networks().iter().map(|it| it.address).collect();
-        addresses.sort();
+        addresses.sort_unstable();
         addresses.dedup();
         // Nothing is sent: connecting a datagram socket only finds the route (addresses of RFC 5737, RFC 3849).
         let outward = |from: IpAddr, to: IpAddr| -> Option<IpAddr> {

@@ -90,7 +90,7 @@ fn greeting(place: Listen) -> Option<String> {
     let mut line = [0; 80];
     let len = stream.read(&mut line).ok()?;
     let text = String::from_utf8_lossy(line.get(..len)?).into_owned();
-    let first = text.lines().next()?.trim_end();
+    let first = text.lines().next()?.trim_ascii_end();
     (!first.is_empty()).then(|| first.to_owned())
 }
 
@@ -181,7 +181,7 @@ fn places(config: &Config, surroundings: &Surroundings) -> Vec<IpAddr> {
     };
     // A link-local address means nothing without its link.
     places.retain(|it| !matches!(it, IpAddr::V6(v6) if v6.is_unicast_link_local()));
-    places.sort();
+    places.sort_unstable();
     places.dedup();
     places.truncate(ADDRESSES);
     places

@@ -319,7 +319,7 @@ impl<F: Fn(Guest) + Send + Sync + 'static> Test<'_, F> {
             let (mut stream, made) = client.begin_upload(mode, &name)?;
             self.litter.add(&made);
             let _ = stream.write_all(b"the rest of this never comes");
-            client.say("ABOR")?;
+            client.say(b"ABOR")?;
             client.hear_code("ABOR during an upload", 426)?;
             client.hear_code("ABOR", 226)?;
             client.ask(format!("DELE {made}"), &[250, 550])?;
@@ -331,8 +331,8 @@ impl<F: Fn(Guest) + Send + Sync + 'static> Test<'_, F> {
         }
         // A listing whose data connection nobody opens waits for just that.
         client.passive(mode)?;
-        client.say("MLSD")?;
-        client.say("ABOR")?;
+        client.say(b"MLSD")?;
+        client.say(b"ABOR")?;
         client.hear_code("ABOR before the data connection", 426)?;
         client.hear_code("ABOR", 226)?;
         client.ask("NOOP", &[200])?;

@@ -24,7 +24,7 @@ pub fn title() -> String {
     format!(
         "pocketftpd {} on Linux {} ({}), started by {who}: what will work with these flags?",
         env!("CARGO_PKG_VERSION"),
-        kernel.trim(),
+        kernel.trim_ascii(),
         std::env::consts::ARCH
     )
 }
@@ -91,7 +91,7 @@ fn available(about: &str) -> Option<u64> {
     let row = about
         .lines()
         .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    row.split_whitespace().next()?.parse().ok()
+    row.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Whether this start has ports of its own.

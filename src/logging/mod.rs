@@ -1,8 +1,9 @@
 //! simplelog set-up, and where its lines go.
 //!
-//! A line is `2026-11-22T15:04:05Z INFO text`, in UTC, written by one write(2), and costs no heap allocation.  That
-//! is why simplelog's own level is off: it formats it into a `String`.  [`Lines`] puts the level before the text
-//! instead, and takes control characters out of the text, as a last defence against forged lines.
+//! A line is `2026-11-22T15:04:05Z INFO text`, in UTC, written by one write(2), and costs no heap allocation.
+//! simplelog's own writer formats the level into a `String`, and has three forms of time at hand, of which one is used
+//! (19 KB on ARM).  So its lines go to a [`SharedLogger`] of ours, which also takes control characters out of the text,
+//! as a last defence against forged lines.
 
 mod sink;
 mod syslog;
@@ -14,13 +15,17 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use log::LevelFilter;
 use log::Record;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use simplelog::ConfigBuilder;
-use simplelog::WriteLogger;
+use simplelog::CombinedLogger;
+use simplelog::SharedLogger;
 
 use crate::config::Log;
 use crate::config::LogTarget;
@@ -66,11 +71,12 @@ pub fn start(log: &Log) -> Result<(), String> {
         LogTarget::File(path) => Target::File(append(path)?),
         LogTarget::Syslog => Target::Syslog(syslog()?),
     };
-    let lines = Lines::new(log.level, Sink::new(target, stderr));
-    // Leaking it is what log's own set_boxed_logger does: the log lives as long as the process.
-    log::set_logger(Box::leak(Box::new(lines)))
+    let lines = Lines {
+        level: log.level,
+        sink: Mutex::new(Sink::new(target, stderr)),
+    };
+    CombinedLogger::init(vec![Box::new(lines)])
         .map_err(|_| "cannot start the log: it was started before")?;
-    log::set_max_level(log.level);
     Ok(())
 }
 
@@ -159,72 +165,40 @@ fn append(path: &Path) -> Result<std::fs::File, String> {
         })
 }
 
-/// simplelog's logger, its lines led by the level.
-struct Lines<W: io::Write + Send + 'static> {
-    logger: Box<WriteLogger<W>>,
+/// Where simplelog takes a line that is to be written.
+struct Lines {
+    level: LevelFilter,
+    sink: Mutex<Sink>,
 }
 
-impl<W: io::Write + Send + 'static> Lines<W> {
-    fn new(level: LevelFilter, sink: W) -> Self {
-        let form = ConfigBuilder::new()
-            .set_max_level(LevelFilter::Off)
-            .set_thread_level(LevelFilter::Off)
-            .set_target_level(LevelFilter::Off)
-            .set_location_level(LevelFilter::Off)
-            // With a fraction of the second, which `sink` takes out: the macro for other forms needs a direct
-            // dependency on the crate time.
-            .set_time_format_rfc3339()
-            .build();
-        Self {
-            logger: WriteLogger::new(level, form, sink),
-        }
-    }
-}
-
-impl<W: io::Write + Send + 'static> log::Log for Lines<W> {
+impl log::Log for Lines {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        self.logger.enabled(metadata)
+        metadata.level() <= self.level
     }
 
     fn log(&self, record: &Record<'_>) {
-        let text = Text(record);
-        self.logger.log(
-            &Record::builder()
-                .level(record.level())
-                .args(format_args!("{text}"))
-                .build(),
-        );
+        // Locked before the clock is read, or lines would overtake each other.
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs());
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        sink.line(now, record.level(), *record.args());
     }
 
-    fn flush(&self) {
-        self.logger.flush();
-    }
+    fn flush(&self) {}
 }
 
-/// What stands on a line after the time.
-struct Text<'r>(&'r Record<'r>);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.0.level())?;
-        fmt::write(&mut Tame(f), *self.0.args())
+impl SharedLogger for Lines {
+    fn level(&self) -> LevelFilter {
+        self.level
     }
-}
 
-/// Lets everything through but control characters, for which it writes `?`.
-struct Tame<'f, 'g>(&'f mut fmt::Formatter<'g>);
+    fn config(&self) -> Option<&simplelog::Config> {
+        None
+    }
 
-impl fmt::Write for Tame<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut pieces = text.split(char::is_control);
-        if let Some(first) = pieces.next() {
-            self.0.write_str(first)?;
-        }
-        for piece in pieces {
-            self.0.write_str("?")?;
-            self.0.write_str(piece)?;
-        }
-        Ok(())
+    fn as_log(self: Box<Self>) -> Box<dyn log::Log> {
+        self
     }
 }
 
@@ -232,43 +206,6 @@ impl fmt::Write for Tame<'_, '_> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
-    use log::Log as _;
-    use std::sync::Arc;
-    use std::sync::Mutex;
-
-    #[derive(Clone, Default)]
-    struct Heard(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Heard {
-        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(octets);
-            Ok(octets.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn line(level: log::Level, text: &str) -> String {
-        let heard = Heard::default();
-        Lines::new(LevelFilter::Info, heard.clone()).log(
-            &Record::builder()
-                .level(level)
-                .args(format_args!("{text}"))
-                .build(),
-        );
-        String::from_utf8(heard.0.lock().unwrap().clone()).unwrap()
-    }
-
-    #[test]
-    fn a_line_is_time_level_and_text() {
-        let line = line(log::Level::Info, "hello");
-        let (time, rest) = line.split_once(' ').unwrap();
-        assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
-        assert_eq!(rest, "INFO hello\n");
-    }
-
     #[test]
     fn a_run_that_has_not_said_goodbye_is_noticed() {
         let path = std::env::temp_dir().join(format!("pocketftpd-end-{}", std::process::id()));
@@ -296,13 +233,24 @@ mod tests {
     }
 
     #[test]
-    fn levels_below_the_chosen_one_are_left_out() {
-        assert_eq!(line(log::Level::Debug, "hello"), "");
-    }
-
-    #[test]
-    fn a_text_cannot_forge_a_second_line_or_speak_to_the_terminal() {
-        let line = line(log::Level::Warn, "a\r\nb\x1b[2J\x7f\u{9b}ü\n");
-        assert!(line.ends_with(" WARN a??b?[2J??ü?\n"), "{line:?}");
+    fn a_line_has_the_time_and_levels_below_the_chosen_one_are_left_out() {
+        use log::Log as _;
+        let path = std::env::temp_dir().join(format!("pocketftpd-level-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let target = Target::File(append(&path).unwrap());
+        let lines = Lines {
+            level: LevelFilter::Info,
+            sink: Mutex::new(Sink::new(target, Stderr::find())),
+        };
+        let logger = CombinedLogger::new(vec![Box::new(lines)]);
+        for level in [log::Level::Debug, log::Level::Info] {
+            let args = format_args!("hello");
+            logger.log(&Record::builder().level(level).args(args).build());
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (time, rest) = text.split_once(' ').unwrap();
+        assert!(time.starts_with("20") && time.len() == 20, "{time}");
+        assert_eq!(rest, "INFO hello\n");
+        std::fs::remove_file(&path).unwrap();
     }
 }

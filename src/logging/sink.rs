@@ -1,16 +1,17 @@
-//! The far end of the log: gathers simplelog's pieces to a line, and writes the line at once.
+//! The far end of the log: gathers the pieces of a line, and writes the line at once.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::io::Write as _;
 
+use log::Level;
+
 use super::syslog::Syslog;
+use crate::wire::time;
 
 /// The longest line, its newline included; longer ones are cut.  A pathname of `PATH_MAX` need not fit.
 pub const LINE_MAX: usize = 1024;
-
-/// Where `2026-11-22T15:04:05` ends and the fraction of the second begins.
-const FRACTION: usize = 19;
 
 /// What marks a line that was cut.
 const CUT: &[u8] = b"...\n";
@@ -35,8 +36,8 @@ impl Stderr {
     pub fn find() -> Self {
         use rustix::fs::FileType;
         let (Ok(input), Ok(error)) = (
-            rustix::fs::fstat(io::stdin()),
-            rustix::fs::fstat(io::stderr()),
+            rustix::fs::fstat(rustix::stdio::stdin()),
+            rustix::fs::fstat(rustix::stdio::stderr()),
         ) else {
             return Self { ours: true };
         };
@@ -78,6 +79,18 @@ impl Sink {
         }
     }
 
+    /// Writes a line; `unix` is its time in seconds since 1970.  No log is a reason to fail whoever logs.
+    pub fn line(&mut self, unix: i64, level: Level, text: fmt::Arguments<'_>) {
+        self.len = 0;
+        self.cut = false;
+        self.gather(&time::stamp(unix));
+        for piece in [" ", level.as_str(), " "] {
+            self.gather(piece.as_bytes());
+        }
+        let _ = fmt::write(self, text);
+        self.emit();
+    }
+
     /// Adds what fits to the line.
     fn gather(&mut self, octets: &[u8]) {
         let room = LINE_MAX.saturating_sub(CUT.len()).saturating_sub(self.len);
@@ -90,27 +103,8 @@ impl Sink {
         }
     }
 
-    /// Makes `05.123456789Z` at the head of the line `05Z`: nobody reads nanoseconds, and flash memory is small.
-    fn round_time(&mut self) {
-        let line = self.line.get(..self.len).unwrap_or_default();
-        if line.get(FRACTION) != Some(&b'.') {
-            return;
-        }
-        let fraction = line.get(FRACTION + 1..).unwrap_or_default();
-        let digits = fraction
-            .iter()
-            .take_while(|octet| octet.is_ascii_digit())
-            .count();
-        if fraction.get(digits) == Some(&b'Z') {
-            self.line
-                .copy_within(FRACTION + 1 + digits..self.len, FRACTION);
-            self.len -= digits + 1;
-        }
-    }
-
     /// Ends the line and writes it.
     fn emit(&mut self) {
-        self.round_time();
         let end: &[u8] = if self.cut { CUT } else { b"\n" };
         let whole = self.len.saturating_add(end.len());
         if let Some(place) = self.line.get_mut(self.len..whole) {
@@ -130,27 +124,18 @@ impl Sink {
                 syslog.send(line, |line| stderr.write(line));
             }
         }
-        self.len = 0;
-        self.cut = false;
     }
 }
 
-impl io::Write for Sink {
-    /// Takes everything, always: a log that fails must not fail whoever logs.
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        for piece in octets.split_inclusive(|&octet| octet == b'\n') {
-            match piece.split_last() {
-                Some((b'\n', text)) => {
-                    self.gather(text);
-                    self.emit();
-                }
-                _ => self.gather(piece),
-            }
+impl fmt::Write for Sink {
+    /// Takes all but control characters, for which it puts `?`: the last defence against forged lines.
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut pieces = text.split(char::is_control);
+        self.gather(pieces.next().unwrap_or_default().as_bytes());
+        for piece in pieces {
+            self.gather(b"?");
+            self.gather(piece.as_bytes());
         }
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -183,63 +168,50 @@ mod tests {
         Some(line)
     }
 
-    #[test]
-    fn pieces_become_one_write_a_line() {
+    /// A line of 1970, as it reaches the other end.
+    fn line(level: Level, text: &str) -> Vec<u8> {
         let (mut sink, socket) = sink();
-        for piece in ["2026", " INFO", " a", "\n", "b\nc"] {
-            sink.write_all(piece.as_bytes()).unwrap();
-        }
-        assert_eq!(heard(&socket).unwrap(), b"2026 INFO a\n");
-        assert_eq!(heard(&socket).unwrap(), b"b\n");
-        assert_eq!(heard(&socket), None);
+        sink.line(1, level, format_args!("{text}"));
+        heard(&socket).unwrap()
     }
 
     #[test]
-    fn the_fraction_of_the_second_is_left_out() {
+    fn a_line_is_time_level_and_text_in_one_write() {
         let (mut sink, socket) = sink();
-        for (given, written) in [
-            (
-                "2026-11-22T15:04:05.123456789Z INFO a.9Z\n",
-                "2026-11-22T15:04:05Z INFO a.9Z\n",
-            ),
-            (
-                "2026-11-22T15:04:05.1Z INFO\n",
-                "2026-11-22T15:04:05Z INFO\n",
-            ),
-            (
-                "2026-11-22T15:04:05Z INFO a\n",
-                "2026-11-22T15:04:05Z INFO a\n",
-            ),
-            ("an odd line of text.123\n", "an odd line of text.123\n"),
-        ] {
-            sink.write_all(given.as_bytes()).unwrap();
-            assert_eq!(heard(&socket).unwrap(), written.as_bytes());
+        for _ in 0..2 {
+            sink.line(5, Level::Info, format_args!("{} {}", "a", 1));
+            assert_eq!(heard(&socket).unwrap(), b"1970-01-01T00:00:05Z INFO a 1\n");
+            assert_eq!(heard(&socket), None);
         }
+    }
+
+    #[test]
+    fn a_text_cannot_forge_a_second_line_or_speak_to_the_terminal() {
+        assert_eq!(
+            line(Level::Warn, "a\r\nb\x1b[2J\x7f\u{9b}ü\n"),
+            "1970-01-01T00:00:01Z WARN a??b?[2J??ü?\n".as_bytes()
+        );
     }
 
     #[test]
     fn a_long_line_is_cut_and_the_next_is_whole() {
+        let head = "1970-01-01T00:00:01Z INFO ";
+        let longest = "x".repeat(LINE_MAX - CUT.len() - head.len());
+        let whole = format!("{head}{longest}\n");
+        assert_eq!(line(Level::Info, &longest), whole.as_bytes());
         let (mut sink, socket) = sink();
-        sink.write_all(&[b'x'; LINE_MAX - CUT.len()]).unwrap();
-        sink.write_all(b"\n").unwrap();
-        assert_eq!(
-            heard(&socket).unwrap(),
-            [&[b'x'; LINE_MAX - CUT.len()][..], b"\n"].concat()
-        );
-        sink.write_all(&[b'x'; 5000]).unwrap();
-        sink.write_all(b"y\nz\n").unwrap();
-        assert_eq!(
-            heard(&socket).unwrap(),
-            [&[b'x'; LINE_MAX - CUT.len()][..], CUT].concat()
-        );
-        assert_eq!(heard(&socket).unwrap(), b"z\n");
+        sink.line(1, Level::Info, format_args!("{longest}y"));
+        sink.line(1, Level::Info, format_args!("z"));
+        let cut = format!("{head}{longest}...\n");
+        assert_eq!(heard(&socket).unwrap(), cut.as_bytes());
+        assert_eq!(heard(&socket).unwrap(), format!("{head}z\n").as_bytes());
     }
 
     #[test]
     fn a_log_that_went_away_fails_nobody() {
         let (mut sink, socket) = sink();
         drop(socket);
-        assert_eq!(sink.write(b"a\n").unwrap(), 2);
+        sink.line(1, Level::Info, format_args!("a"));
     }
 
     #[test]
@@ -247,18 +219,18 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let path = std::env::temp_dir().join(format!("pocketftpd-log-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
-        for line in ["a\n", "b\n"] {
+        for text in ["a", "b"] {
             let file = super::super::append(&path).unwrap();
-            Sink::new(Target::File(file), Stderr { ours: false })
-                .write_all(line.as_bytes())
-                .unwrap();
+            let mut sink = Sink::new(Target::File(file), Stderr { ours: false });
+            sink.line(1, Level::Info, format_args!("{text}"));
         }
         let mut text = String::new();
         File::open(&path)
             .unwrap()
             .read_to_string(&mut text)
             .unwrap();
-        assert_eq!(text, "a\nb\n");
+        let lines: Vec<_> = text.lines().map(|line| line.split_at(26).1).collect();
+        assert_eq!(lines, ["a", "b"]);
         assert_eq!(
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o137,
             0

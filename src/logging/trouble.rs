@@ -33,10 +33,7 @@ impl TroubleOfClients {
 
     /// Calls `tell`, which logs it, unless that was done for this client, or for many, a moment ago.
     pub fn tell(&self, client: IpAddr, tell: impl FnOnce()) {
-        if let Some(untold) = self.turn(client, Instant::now()) {
-            if untold > 0 {
-                log::warn!("{untold} lines like the next one were left out");
-            }
+        if is_due(self.turn(client, Instant::now())) {
             tell();
         }
     }
@@ -71,9 +68,20 @@ impl Default for TroubleOfClients {
     }
 }
 
+/// Whether it is told now; if so, it is said first how many lines were not.
+fn is_due(turn: Option<u32>) -> bool {
+    if let Some(untold @ 1..) = turn {
+        log::warn!("{untold} lines like the next one were left out");
+    }
+    turn.is_some()
+}
+
 /// One kind of trouble.
 #[derive(Debug)]
-pub struct Trouble(Mutex<Told>);
+pub struct Trouble {
+    every: Duration,
+    told: Mutex<Told>,
+}
 
 #[derive(Debug)]
 struct Told {
@@ -90,26 +98,32 @@ impl Default for Trouble {
 impl Trouble {
     /// One that was never told.
     pub const fn new() -> Self {
-        Self(Mutex::new(Told {
+        Self::every(EVERY)
+    }
+
+    /// One that is told more seldom, since it lasts.
+    pub const fn every(every: Duration) -> Self {
+        let told = Told {
             last: None,
             untold: 0,
-        }))
+        };
+        Self {
+            every,
+            told: Mutex::new(told),
+        }
     }
 
     /// Calls `tell`, which logs it, unless that was done a moment ago; then it is only counted.
     pub fn tell(&self, tell: impl FnOnce()) {
-        if let Some(untold) = self.turn(Instant::now()) {
-            if untold > 0 {
-                log::warn!("{untold} lines like the next one were left out");
-            }
+        if is_due(self.turn(Instant::now())) {
             tell();
         }
     }
 
     /// Whether it may be told again, and how often it was not.
     fn turn(&self, now: Instant) -> Option<u32> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let early = |last| now.saturating_duration_since(last) < EVERY;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let early = |last| now.saturating_duration_since(last) < self.every;
         if told.last.is_some_and(early) {
             told.untold = told.untold.saturating_add(1);
             return None;

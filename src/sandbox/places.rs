@@ -3,6 +3,8 @@
 //! What is open already stays so: the log, the users file, the listeners.  A client never meets this fence: the wall
 //! in front of it has refused before.
 
+use std::os::fd::OwnedFd;
+
 use landlock::ABI;
 use landlock::Access;
 use landlock::AccessFs;
@@ -13,12 +15,14 @@ use landlock::Compatible;
 use landlock::LandlockStatus;
 use landlock::NetPort;
 use landlock::PathBeneath;
-use landlock::PathFd;
+use landlock::RestrictionStatus;
 use landlock::Ruleset;
 use landlock::RulesetAttr;
 use landlock::RulesetCreatedAttr;
 use landlock::RulesetError;
 use landlock::Scope;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 
 use crate::sandbox::fences::Reach;
 
@@ -35,49 +39,18 @@ const PORTS_MAX: usize = 1024;
 /// # Errors
 /// In words, why there is no such fence.
 pub fn restrict(reach: &Reach) -> Result<String, String> {
-    let refused = |error: RulesetError| format!("Landlock: {error}");
-    let mut rights = AccessFs::ReadFile | AccessFs::ReadDir;
-    if reach.writable {
-        rights |= changes();
-    }
-    let mut rules = Ruleset::default();
-    if reach.writable {
-        // Before Linux 5.19 a ruleset forbids every rename from one directory to another: then rather none.
-        rules = rules
-            .set_compatibility(CompatLevel::HardRequirement)
-            .handle_access(AccessFs::Refer)
-            .map_err(|_| {
-                "Landlock: not in this kernel, or before Linux 5.19, where it would forbid renames"
-                    .to_owned()
-            })?
-            .set_compatibility(CompatLevel::BestEffort);
-    }
-    rules = rules
-        .handle_access(AccessFs::from_all(NEWEST))
-        .map_err(refused)?
-        .scope(Scope::from_all(NEWEST))
-        .map_err(refused)?;
     let ports = ports(reach);
-    if ports.is_some() {
-        rules = rules.handle_access(AccessNet::BindTcp).map_err(refused)?;
-    }
-    if !reach.connects {
-        rules = rules
-            .handle_access(AccessNet::ConnectTcp)
-            .map_err(refused)?;
-    }
-    let here = PathFd::new(".").map_err(|error| format!("Landlock: {error}"))?;
-    let mut rules = rules
-        .create()
-        .map_err(refused)?
-        .add_rule(PathBeneath::new(here, rights))
-        .map_err(refused)?;
-    for port in ports.iter().flatten() {
-        rules = rules
-            .add_rule(NetPort::new(*port, AccessNet::BindTcp))
-            .map_err(refused)?;
-    }
-    match rules.restrict_self().map_err(refused)?.landlock {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let here = rustix::fs::open(".", flags, Mode::empty())
+        .map_err(|error| format!("Landlock: open the directory: {error}"))?;
+    let status = restricted(reach, ports.as_deref(), here).map_err(|error| match error {
+        RulesetError::HandleAccesses(_) if reach.writable => {
+            "Landlock: not in this kernel, or before Linux 5.19, where it would forbid renames"
+                .to_owned()
+        }
+        error => format!("Landlock: {error}"),
+    })?;
+    match status.landlock {
         LandlockStatus::Available { effective_abi, .. } => {
             let mut text = format!("Landlock {}: files of the share", effective_abi as i32);
             if effective_abi >= ABI::V4 {
@@ -93,6 +66,42 @@ pub fn restrict(reach: &Reach) -> Result<String, String> {
         LandlockStatus::NotEnabled => Err("Landlock: switched off in this kernel".to_owned()),
         LandlockStatus::NotImplemented => Err("Landlock: not in this kernel".to_owned()),
     }
+}
+
+fn restricted(
+    reach: &Reach,
+    ports: Option<&[u16]>,
+    here: OwnedFd,
+) -> Result<RestrictionStatus, RulesetError> {
+    let mut rights = AccessFs::ReadFile | AccessFs::ReadDir;
+    let mut rules = Ruleset::default();
+    if reach.writable {
+        rights |= changes();
+        // Before Linux 5.19 a ruleset forbids every rename from one directory to another: then rather none.
+        (&mut rules)
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::Refer)?
+            .set_compatibility(CompatLevel::BestEffort);
+    }
+    (&mut rules)
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?;
+    let mut net = BitFlags::<AccessNet>::empty();
+    if ports.is_some() {
+        net |= AccessNet::BindTcp;
+    }
+    if !reach.connects {
+        net |= AccessNet::ConnectTcp;
+    }
+    if !net.is_empty() {
+        (&mut rules).handle_access(net)?;
+    }
+    let mut rules = rules.create()?;
+    (&mut rules).add_rule(PathBeneath::new(here, rights))?;
+    for port in ports.unwrap_or_default() {
+        (&mut rules).add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
+    }
+    rules.restrict_self()
 }
 
 /// What writers do.  Renaming needs the right to make what is renamed, be it a device; nothing but files and directories

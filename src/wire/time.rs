@@ -138,6 +138,20 @@ pub fn parse_time_val(text: &[u8]) -> Option<(i64, u32)> {
 ///
 /// What lies before the year 0 or after 9999 is written as the first or last second of those.
 pub fn time_val(unix: i64, out: &mut Cursor<'_>) {
+    out.push(&digits(unix));
+}
+
+/// What a log line begins with: `2026-11-22T15:04:05Z` (RFC 3339), bounded as a `time-val` is.
+pub fn stamp(unix: i64) -> [u8; 20] {
+    let mut stamp = *b"0000-00-00T00:00:00Z";
+    let places = stamp.iter_mut().filter(|octet| **octet == b'0');
+    for (place, digit) in places.zip(digits(unix)) {
+        *place = digit;
+    }
+    stamp
+}
+
+fn digits(unix: i64) -> [u8; 14] {
     let civil = written(unix);
     let mut digits = [0u8; 14];
     let pairs = [
@@ -152,7 +166,7 @@ pub fn time_val(unix: i64, out: &mut Cursor<'_>) {
     for (place, value) in digits.chunks_exact_mut(2).zip(pairs) {
         place.copy_from_slice(&pair(value));
     }
-    out.push(&digits);
+    digits
 }
 
 /// Writes the date column of a LIST line: always 12 octets, `Jan 02 15:04` or `Jan 02  2023`.
@@ -284,6 +298,18 @@ mod tests {
         assert_eq!(val(4_107_542_399), "21000228235959");
         assert_eq!(val(4_107_542_400), "21000301000000");
         assert_eq!(val(253_402_300_799), "99991231235959");
+    }
+
+    #[test]
+    fn a_stamp_is_a_time_val_with_marks_between() {
+        for (unix, wanted) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (2_147_483_648, "2038-01-19T03:14:08Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (i64::MIN, "0000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(stamp(unix), wanted.as_bytes());
+        }
     }
 
     #[test]
