@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::sendfile::sendfile64;
@@ -25,7 +26,7 @@ pub enum Mode {
 /// A data connection, or where it is to come.
 enum Data {
     Here(TcpStream),
-    Awaited(TcpListener),
+    Awaited(Arc<TcpListener>),
 }
 
 impl Data {
@@ -46,6 +47,9 @@ impl Data {
 pub struct Ftp {
     pub mode: Mode,
     control: TcpStream,
+    /// Where the server connects to.  The same port each time: one that the kernel chooses for each file takes longer and
+    /// longer to be found, and then that is what is measured.
+    listener: Option<Arc<TcpListener>>,
     heard: Vec<u8>,
     start: usize,
     server: SocketAddr,
@@ -68,6 +72,7 @@ impl Ftp {
         let mut ftp = Self {
             mode: Mode::Passive,
             control,
+            listener: None,
             heard: Vec::with_capacity(4096),
             start: 0,
             server,
@@ -197,7 +202,11 @@ impl Ftp {
         if self.mode == Mode::Passive {
             return self.passive().map(Data::Here);
         }
-        let listener = TcpListener::bind((self.control.local_addr()?.ip(), 0))?;
+        let listener = match &self.listener {
+            Some(listener) => listener.clone(),
+            None => Arc::new(TcpListener::bind((self.control.local_addr()?.ip(), 0))?),
+        };
+        self.listener = Some(listener.clone());
         let address = listener.local_addr()?;
         let (IpAddr::V4(ip), port) = (address.ip(), address.port()) else {
             return Err(io::ErrorKind::Unsupported.into());
