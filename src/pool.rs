@@ -585,6 +585,13 @@ impl Seat {
         }
     }
 
+    /// How many desks are lent: so many transfers and listings run, this seat's own among them.
+    pub fn desks_lent(&self) -> usize {
+        let state = self.pool.state();
+        let free = state.desks.len().saturating_add(state.new_desks.len());
+        state.seats.saturating_sub(free)
+    }
+
     /// How large the pipe of an upload may be; a session has one at most.
     pub fn pipe(&self) -> PipeShare<'_> {
         let mut state = self.pool.state();
@@ -903,6 +910,8 @@ mod tests {
             assert_eq!(one.get().unwrap().block.len(), BLOCK);
             assert_eq!(two.get().unwrap().entries.len(), ENTRIES);
             assert!(guest.seat.desk().get().is_none());
+            assert_eq!(guest.seat.desks_lent(), 2);
         }
+        assert_eq!(guest.seat.desks_lent(), 0);
     }
 }

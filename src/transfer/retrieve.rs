@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::sendfile::sendfile64;
+use rustix::net::sockopt::set_tcp_cork;
 
 use crate::transfer::flow::{EAR, End, Flow, Sink};
 use crate::wire::ascii;
@@ -19,6 +20,14 @@ const CHUNK: u64 = EAR;
 /// the end of the connection then goes out in a segment of its own.  It costs one call more, and with 1 KiB on the
 /// loopback interface 2 to 4 per cent less processor time; with 16 KiB it makes no difference.
 const SMALL: u64 = 8 * 1024;
+
+/// From how many octets on a file is worth a call that has the kernel send whole segments only (TCP_CORK): sendfile(2)
+/// goes by 16 pages, and what these leave over would be a segment each time.  The end of the connection sends the last.
+const LARGE: u64 = 1024 * 1024;
+
+/// With how many transfers at once that still pays.  One takes 0.8 of the processor time so, on loopback and with segments of
+/// 1,448 octets; with eight and more, which wait for each other anyway, it takes up to 1.08.
+const FEW: usize = 3;
 
 /// Sends octets as they are, from `from` up to `size`; the kernel moves them.
 ///
@@ -40,6 +49,10 @@ pub fn image(
     }
     if size.saturating_sub(from) <= SMALL {
         return small(flow, file, from, size, block);
+    }
+    if size.saturating_sub(from) >= LARGE && flow.seat().desks_lent() <= FEW {
+        // No more than faster.
+        let _ = set_tcp_cork(flow.stream(), true);
     }
     loop {
         let left = size.saturating_sub(u64::try_from(offset).unwrap_or(u64::MAX));
