@@ -8,6 +8,7 @@ use std::io::Write as _;
 use log::Level;
 
 use super::syslog::Syslog;
+use crate::wire::printable::pieces;
 use crate::wire::time;
 
 /// The longest line, its newline included; longer ones are cut.  A pathname of `PATH_MAX` need not fit.
@@ -130,17 +131,9 @@ impl Sink {
 impl fmt::Write for Sink {
     /// Takes all but control characters, for which it puts `?`: the last defence against forged lines.
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Most pieces are plain; what is told of each transfer is half of what the server itself computes for a small one.
-        if text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
-            self.gather(text.as_bytes());
-            return Ok(());
-        }
-        let mut pieces = text.split(char::is_control);
-        self.gather(pieces.next().unwrap_or_default().as_bytes());
-        for piece in pieces {
-            self.gather(b"?");
-            self.gather(piece.as_bytes());
-        }
+        pieces(text.as_bytes(), |piece, control| {
+            self.gather(if control { b"?" } else { piece });
+        });
         Ok(())
     }
 }
