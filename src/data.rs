@@ -78,9 +78,9 @@ impl Ports {
 
     /// Listens at the address that the control connection came to, which is the one the client can reach (N6, N7).
     ///
-    /// Returns the listener and its port.  `up` is the limit on what the client sends.  The port is chosen here and not by the kernel: it chooses none where
-    /// the last connection is still in TIME_WAIT, and looks longer and longer for another (6 ms and more for each
-    /// transfer, after as many downloads in a minute as there are ports).
+    /// Returns the listener and its port.  `up` is the limit on what the client sends.  The port is chosen here and not by
+    /// the kernel: it chooses none where the last connection is still in TIME_WAIT, and looks longer and longer for another
+    /// (6 ms and more for each transfer, after as many downloads in a minute as there are ports).
     ///
     /// # Errors
     /// `AddrInUse` if every port of the flags is taken.

@@ -25,8 +25,8 @@ const SMALL: u64 = 8 * 1024;
 /// goes by 16 pages, and what these leave over would be a segment each time.  The end of the connection sends the last.
 const LARGE: u64 = 1024 * 1024;
 
-/// With how many transfers at once that still pays.  One takes 0.8 of the processor time so, on loopback and with segments of
-/// 1,448 octets; with eight and more, which wait for each other anyway, it takes up to 1.08.
+/// With how many transfers at once that still pays.  One takes 0.7 to 0.9 of the processor time so, on loopback and with
+/// segments of 1,448 octets; eight, which wait for each other anyway, took up to 1.08.
 const FEW: usize = 3;
 
 /// Sends octets as they are, from `from` up to `size`; the kernel moves them.
